@@ -1,0 +1,231 @@
+"""The configuration of a sweep: frozen, validated, one YAML file each under ``configs/``.
+
+    config = load_config("configs/quickstart.yaml")
+    config.features.frame_rate_hz
+
+An unknown key, a wrong type or an impossible value raises `TinyTimbreError`, which names the key
+and the nearest one that exists.
+"""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import pathlib
+from typing import Any, Literal, Self
+
+import pydantic
+import yaml
+
+from tinytimbre.errors import TinyTimbreError
+
+DecoderKind = Literal["gru", "cnn"]
+InputKind = Literal["loudness", "rms_energy"]
+Quantisation = Literal["float32", "float16", "uint8"]
+Value = int | float | str
+
+
+class Section(pydantic.BaseModel):
+    """A part of the configuration: immutable, and an unknown key is an error."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class AudioConfig(Section):
+    """What a recording must be like to be used; see `tinytimbre.audio.checking` for each check."""
+
+    sample_rate_hz: int = pydantic.Field(16_000, ge=8_000, le=48_000)
+    min_secs: float = pydantic.Field(0.5, gt=0)
+    max_silent_share: float = pydantic.Field(0.9, gt=0, le=1)
+    max_clipped_share: float = pydantic.Field(0.01, ge=0, le=1)
+    min_voiced_share: float = pydantic.Field(0.3, ge=0, le=1)
+
+
+class SplitConfig(Section):
+    """Shares of the takes held out, at least one take each; the rest trains."""
+
+    validation: float = pydantic.Field(0.2, gt=0, lt=0.5)
+    test: float = pydantic.Field(0.2, gt=0, lt=0.5)
+
+
+class FeatureConfig(Section):
+    """Frames per second of the controls and how pitch is tracked."""
+
+    frame_rate_hz: float = 50.0
+    f0_tracker: Literal["swift_f0", "pyin"] = "swift_f0"
+
+
+class Constraints(Section):
+    """Configurations outside these bounds are not planned."""
+
+    min_parameters: int = pydantic.Field(0, ge=0)
+    max_parameters: int | None = pydantic.Field(None, gt=0)
+    max_decoder_mflops: float | None = pydantic.Field(None, gt=0)
+
+
+class SearchConfig(Section):
+    """The search space: lists of values per key; ``gru`` and ``cnn`` hold the keys only they have."""
+
+    method: Literal["grid", "random", "sobol"] = "grid"
+    trials: int | None = pydantic.Field(None, gt=0, description="for random and sobol; a cap for grid")
+    seed: int = 0
+    space: dict[str, list[Value]]
+    gru: dict[str, list[Value]] = {}
+    cnn: dict[str, list[Value]] = {}
+    constraints: Constraints = Constraints()
+
+    @pydantic.field_validator("space", "gru", "cnn")
+    @classmethod
+    def _no_empty_list(cls, space: dict[str, list[Value]]) -> dict[str, list[Value]]:
+        empty = [key for key, values in space.items() if not values]
+        if empty:
+            raise ValueError(f"every key needs at least one value; {empty[0]!r} has none")
+        return space
+
+
+class TrainingConfig(Section):
+    """One optimisation step: ``batch_size`` clips of ``clip_secs`` each."""
+
+    batch_size: int = pydantic.Field(8, ge=1)
+    clip_secs: float = pydantic.Field(1.0, gt=0)
+    learning_rate: float = pydantic.Field(1e-3, gt=0)
+    gradient_clip_norm: float = pydantic.Field(3.0, gt=0)
+    fft_sizes: tuple[int, ...] = (2048, 1024, 512, 256, 128, 64)
+    checkpoint_secs: float = pydantic.Field(20.0, gt=0)
+
+
+class BudgetConfig(Section):
+    """Successive halving: rung ``k`` trains to ``rung_steps[k]``; the best ``1/eta`` of each stratum go on."""
+
+    rung_steps: tuple[int, ...] = (100, 300, 900)
+    eta: float = pydantic.Field(3.0, gt=1)
+    strata: int = pydantic.Field(4, ge=1)
+    min_per_stratum: int = pydantic.Field(1, ge=1)
+    max_failed_share: float = pydantic.Field(0.5, ge=0, le=1)
+    trial_timeout_secs: float = pydantic.Field(3600, gt=0)
+
+    @pydantic.field_validator("rung_steps")
+    @classmethod
+    def _growing(cls, steps: tuple[int, ...]) -> tuple[int, ...]:
+        if not steps or steps[0] < 1 or any(b <= a for a, b in itertools.pairwise(steps)):
+            raise ValueError(f"rung_steps must be positive and grow, got {list(steps)}")
+        return steps
+
+
+class GateConfig(Section):
+    """Largest tolerated loss of quality against the best model of the sweep, one margin per metric.
+
+    The defaults lie between differences that a published listening comparison called equal and ones
+    it called worse; they are provisional. ``absolute_*`` bound the candidate itself.
+    """
+
+    log_spectral_db: float = pydantic.Field(0.35, gt=0)
+    mel_spectral_db: float = pydantic.Field(0.5, gt=0)
+    loudness_db: float = pydantic.Field(0.3, gt=0)
+    f0_accuracy_points: float = pydantic.Field(1.0, gt=0)
+    f0_cents: float = pydantic.Field(1.5, gt=0)
+    worst_decile_log_spectral_db: float = pydantic.Field(1.0, gt=0)
+    absolute_loudness_db: float = pydantic.Field(6.0, gt=0)
+    absolute_log_spectral_db: float = pydantic.Field(15.0, gt=0)
+    confidence: float = pydantic.Field(0.95, gt=0.5, lt=1)
+    bootstrap_draws: int = pydantic.Field(2000, ge=200)
+
+
+class ExportConfig(Section):
+    """Every finalist is exported in each of these."""
+
+    quantisations: tuple[Quantisation, ...] = ("float32", "float16", "uint8")
+
+
+class SweepConfig(Section):
+    """Everything that defines a sweep; `load_config` reads it from YAML."""
+
+    name: str = pydantic.Field(pattern=r"^[a-z][a-z0-9_-]{0,40}$")
+    seed: int = 0
+    instruments: tuple[str, ...] = pydantic.Field((), description="empty: every instrument found")
+    audio: AudioConfig = AudioConfig()
+    split: SplitConfig = SplitConfig()
+    features: FeatureConfig = FeatureConfig()
+    search: SearchConfig
+    training: TrainingConfig = TrainingConfig()
+    budget: BudgetConfig = BudgetConfig()
+    gates: GateConfig = GateConfig()
+    export: ExportConfig = ExportConfig()
+
+    @property
+    def hop(self) -> int:
+        """Samples per control frame."""
+        return round(self.audio.sample_rate_hz / self.features.frame_rate_hz)
+
+    @pydantic.model_validator(mode="after")
+    def _whole_hop(self) -> Self:
+        hop = self.audio.sample_rate_hz / self.features.frame_rate_hz
+        if abs(hop - round(hop)) > 1e-9:
+            raise ValueError(
+                "sample_rate_hz / frame_rate_hz must be whole, got "
+                f"{self.audio.sample_rate_hz} / {self.features.frame_rate_hz:g} = {hop:g}"
+            )
+        return self
+
+    def to_json(self) -> str:
+        """Canonical text of the configuration; `config_from_json` reads it back."""
+        return self.model_dump_json()
+
+
+def load_config(path: str | pathlib.Path) -> SweepConfig:
+    """Reads a sweep configuration from YAML.
+
+    Raises:
+        TinyTimbreError: no such file, not YAML, an unknown key, a wrong type or value.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise TinyTimbreError(
+            "the configuration must be a readable YAML file", got=str(path), remedy="see configs/ for examples"
+        )
+    try:
+        values = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise TinyTimbreError("the configuration must be valid YAML", got=f"{path}: {error}") from error
+    return _validated(values, origin=str(path))
+
+
+def config_from_json(text: str) -> SweepConfig:
+    """Reads back what `SweepConfig.to_json` wrote."""
+    return SweepConfig.model_validate_json(text)
+
+
+def _validated(values: Any, *, origin: str) -> SweepConfig:
+    try:
+        return SweepConfig.model_validate(values)
+    except pydantic.ValidationError as error:
+        raise _readable(error, origin=origin) from error
+
+
+def _readable(error: pydantic.ValidationError, *, origin: str) -> TinyTimbreError:
+    """Turns pydantic's first finding into rule, value and way out."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] != "extra_forbidden":
+        return TinyTimbreError(
+            f"{origin}: {first['msg'].removeprefix('Value error, ')}",
+            got=f"{where or 'the file'} = {first['input']!r}"[:300],
+            remedy="correct this key; docs and defaults are in tinytimbre/config.py",
+        )
+    known = _known_keys(first["loc"][:-1])
+    near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1, cutoff=0.4)
+    return TinyTimbreError(
+        f"{origin}: unknown key {where!r}",
+        got=f"{where} = {first['input']!r}"[:300],
+        cause=f"did you mean {near[0]!r}?" if near else "",
+        remedy=f"known keys here: {', '.join(known)}",
+    )
+
+
+def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+    section: type[pydantic.BaseModel] = SweepConfig
+    for part in location:
+        annotation = section.model_fields[str(part)].annotation
+        if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
+            section = annotation
+    return list(section.model_fields)
