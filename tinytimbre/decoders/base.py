@@ -1,0 +1,156 @@
+"""What every decoder can do, and the factory that builds one from its specification.
+
+    decoder = build_decoder(DecoderSpec(kind="cnn", input="loudness", harmonics=60, noise_bands=65, width=16, depth=4))
+    controls = decoder(inputs)                    # [batch, frames, 2] -> [batch, frames, controls]
+    frame, state = decoder.step(inputs[:, 0], decoder.initial_state(1))
+
+Both forms are the same function: running `step` over the frames gives what the call gives.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import math
+
+import numpy as np
+import tensorflow as tf
+
+from tinytimbre.decoders.spec import N_INPUTS, DecoderSpec
+
+# Biases of the head before training, in the units of exp_sigmoid's input. -2 gives 0.018, a usual level of a
+# played note; -5 is ddsp's own start for noise (its FilteredNoise has initial_bias=-5).
+AMPLITUDE_BIAS = -2.0
+NOISE_BIAS = -5.0
+# Harmonics start with a slope of about -12 dB per octave of index, as most instruments have.
+HARMONIC_SLOPE = -0.9
+
+
+@dataclasses.dataclass(frozen=True)
+class InputRange:
+    """Centre and spread of the two scaled inputs; folded into the first layer's starting weights.
+
+    Inputs of one instrument fill a small part of [0, 1]. Starting as if they were standardised makes small
+    decoders learn several times faster, and costs nothing at inference.
+    """
+
+    center: tuple[float, float] = (0.5, 0.6)
+    spread: tuple[float, float] = (0.1, 0.2)
+
+    @classmethod
+    def of(cls, inputs: np.ndarray) -> InputRange:
+        """Mean and standard deviation of inputs [frames, 2], with a floor on the spread."""
+        center, spread = inputs.mean(axis=0), np.maximum(inputs.std(axis=0), 0.02)
+        return cls(center=(float(center[0]), float(center[1])), spread=(float(spread[0]), float(spread[1])))
+
+
+def exp_sigmoid(x: tf.Tensor) -> tf.Tensor:
+    """``2 * sigmoid(x) ** ln(10) + 1e-7``, ddsp's positive output scale (ddsp/core.py, exp_sigmoid)."""
+    return 2.0 * tf.sigmoid(x) ** math.log(10.0) + 1e-7
+
+
+class Decoder(tf.Module, abc.ABC):
+    """A streaming decoder; subclasses give the body, this class the head and the weights' access."""
+
+    def __init__(self, spec: DecoderSpec, *, seed: int, input_range: InputRange) -> None:
+        super().__init__(name="decoder")
+        self.spec = spec
+        self._rng = np.random.default_rng(seed)
+        self._input_range = input_range
+        self._weights: dict[str, tf.Variable] = {}
+        self._build_body()
+        self._add("head_kernel", self._glorot(spec.width, spec.n_controls) * 0.5)
+        self._add("head_bias", self._head_bias())
+
+    @abc.abstractmethod
+    def _build_body(self) -> None:
+        """Creates the variables in front of the head."""
+
+    @abc.abstractmethod
+    def _features(self, inputs: tf.Tensor) -> tf.Tensor:
+        """[batch, frames, 2] -> [batch, frames, width], starting from a zero state."""
+
+    @abc.abstractmethod
+    def _step_features(self, inputs: tf.Tensor, state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """([batch, 2], [batch, state_size]) -> ([batch, width], [batch, state_size])."""
+
+    def __call__(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Controls of whole sequences.
+
+        Args:
+            inputs: float32 [batch, frames, 2], see `tinytimbre.features.scaling.scale_inputs`.
+
+        Returns:
+            float32 [batch, frames, 1 + harmonics + noise_bands] in (0, 2]: amplitude, harmonics (neither
+            normalised nor masked yet), noise magnitudes.
+        """
+        return self._controls(self._features(inputs))
+
+    def step(self, inputs: tf.Tensor, state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """One frame: ([batch, 2], [batch, state_size]) -> (controls [batch, C], next state)."""
+        features, next_state = self._step_features(inputs, state)
+        return self._controls(features), next_state
+
+    def initial_state(self, batch: int) -> tf.Tensor:
+        """Zeros [batch, state_size]."""
+        return tf.zeros([batch, self.spec.state_size])
+
+    @property
+    def weights(self) -> dict[str, tf.Variable]:
+        """The trained variables by name."""
+        return self._weights
+
+    def get_weights(self) -> dict[str, np.ndarray]:
+        """Copies of all weights, float32, by name."""
+        return {name: variable.numpy() for name, variable in self._weights.items()}
+
+    def set_weights(self, weights: dict[str, np.ndarray]) -> None:
+        """Takes weights as `get_weights` gives them.
+
+        Raises:
+            ValueError: a name is missing, unknown, or has another shape.
+        """
+        if weights.keys() != self._weights.keys():
+            raise ValueError(f"weights must be {sorted(self._weights)}, got {sorted(weights)}")
+        for name, variable in self._weights.items():
+            if tuple(weights[name].shape) != tuple(variable.shape):
+                raise ValueError(f"{name} must have shape {tuple(variable.shape)}, got {weights[name].shape}")
+            variable.assign(weights[name])
+
+    def _controls(self, features: tf.Tensor) -> tf.Tensor:
+        kernel, bias = self._weights["head_kernel"], self._weights["head_bias"]
+        return exp_sigmoid(tf.matmul(features, kernel) + bias)
+
+    def _add(self, name: str, value: np.ndarray) -> None:
+        self._weights[name] = tf.Variable(value.astype(np.float32), name=name)
+
+    def _glorot(self, *shape: int) -> np.ndarray:
+        """Uniform in +- sqrt(6 / (fan in + fan out)), Glorot and Bengio 2010."""
+        receptive = math.prod(shape[:-2])
+        limit = math.sqrt(6.0 / (receptive * (shape[-2] + shape[-1])))
+        return self._rng.uniform(-limit, limit, size=shape)
+
+    def _add_input_layer(self, prefix: str, units: int, kernel: np.ndarray) -> None:
+        """A kernel [2, units] and bias that act on standardised inputs at the start of training."""
+        center, spread = (np.array(values) for values in (self._input_range.center, self._input_range.spread))
+        kernel = kernel / spread[:, None]
+        self._add(f"{prefix}_kernel", kernel)
+        self._add(f"{prefix}_bias", -center @ kernel)
+
+    def _head_bias(self) -> np.ndarray:
+        harmonics = HARMONIC_SLOPE * np.log(np.arange(1, self.spec.harmonics + 1))
+        return np.concatenate([[AMPLITUDE_BIAS], harmonics, np.full(self.spec.noise_bands, NOISE_BIAS)])
+
+
+def build_decoder(spec: DecoderSpec, *, seed: int = 0, input_range: InputRange | None = None) -> Decoder:
+    """The decoder that `spec` describes, with weights drawn from `seed`."""
+    from tinytimbre.decoders.cnn import CnnDecoder
+    from tinytimbre.decoders.gru import GruDecoder
+
+    kinds: dict[str, type[Decoder]] = {"gru": GruDecoder, "cnn": CnnDecoder}
+    return kinds[spec.kind](spec, seed=seed, input_range=input_range or InputRange())
+
+
+def input_kernel_shape(units: int) -> tuple[int, int]:
+    """Shape of the first kernel."""
+    return (N_INPUTS, units)

@@ -1,0 +1,57 @@
+"""The convolutional decoder: residual blocks of causal dilated convolutions.
+
+A frame depends on past frames only, so the network streams: its state is the last ``(kernel_size - 1) * dilation``
+inputs of each convolution, oldest first, block after block.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from tinytimbre.decoders.base import Decoder, input_kernel_shape
+
+
+class CnnDecoder(Decoder):
+    """``depth`` blocks ``x + pointwise(relu(conv(x)))`` of ``width`` channels, after a pointwise input layer."""
+
+    def _build_body(self) -> None:
+        width, taps = self.spec.width, self.spec.kernel_size
+        self._add_input_layer("input", width, self._glorot(*input_kernel_shape(width)))
+        for block in range(self.spec.depth):
+            self._add(f"conv{block}_kernel", self._glorot(taps, width, width))
+            self._add(f"conv{block}_bias", np.zeros(width))
+            self._add(f"mix{block}_kernel", self._glorot(width, width))
+            self._add(f"mix{block}_bias", np.zeros(width))
+
+    def _features(self, inputs: tf.Tensor) -> tf.Tensor:
+        x = self._entry(inputs)
+        for block, dilation in enumerate(self.spec.dilations):
+            padded = tf.pad(x, [[0, 0], [(self.spec.kernel_size - 1) * dilation, 0], [0, 0]])
+            frames = x.shape[1]
+            taps = [padded[:, tap * dilation : tap * dilation + frames] for tap in range(self.spec.kernel_size)]
+            x = self._block(block, x, taps)
+        return tf.nn.relu(x)
+
+    def _step_features(self, inputs: tf.Tensor, state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        x, width, offset = self._entry(inputs), self.spec.width, 0
+        next_state = []
+        for block, dilation in enumerate(self.spec.dilations):
+            size = (self.spec.kernel_size - 1) * dilation * width
+            past = state[:, offset : offset + size]
+            step = dilation * width
+            taps = [past[:, tap * step : tap * step + width] for tap in range(self.spec.kernel_size - 1)]
+            next_state += [past[:, width:], x]
+            x = self._block(block, x, [*taps, x])
+            offset += size
+        return tf.nn.relu(x), tf.concat(next_state, axis=-1) if next_state else state
+
+    def _entry(self, inputs: tf.Tensor) -> tf.Tensor:
+        return tf.matmul(inputs, self._weights["input_kernel"]) + self._weights["input_bias"]
+
+    def _block(self, block: int, x: tf.Tensor, taps: list[tf.Tensor]) -> tf.Tensor:
+        """One residual block; the convolution is one product over its taps, oldest first."""
+        width = self.spec.width
+        kernel = tf.reshape(self._weights[f"conv{block}_kernel"], [self.spec.kernel_size * width, width])
+        hidden = tf.nn.relu(tf.matmul(tf.concat(taps, axis=-1), kernel) + self._weights[f"conv{block}_bias"])
+        return x + tf.matmul(hidden, self._weights[f"mix{block}_kernel"]) + self._weights[f"mix{block}_bias"]

@@ -1,0 +1,8 @@
+"""The sweep: search space, plan, trial store, rungs and promotion."""
+
+from tinytimbre.sweep.plan import SweepPlan, Trial, plan_sweep
+from tinytimbre.sweep.promotion import promote
+from tinytimbre.sweep.rung import train_rung
+from tinytimbre.sweep.store import RungResult, TrialStore
+
+__all__ = ["RungResult", "SweepPlan", "Trial", "TrialStore", "plan_sweep", "promote", "train_rung"]

@@ -1,0 +1,137 @@
+"""The plan of a sweep: every trial with its identity, size and stratum, before anything is trained.
+
+A trial's id digests all that can change its result: its configuration, the training settings, the fingerprint of the
+features and the version of the code that trains. The same trial in another sweep has the same id.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import pathlib
+from collections.abc import Mapping
+
+import pydantic
+
+from tinytimbre.config import SweepConfig
+from tinytimbre.decoders.spec import DecoderSpec
+from tinytimbre.sweep.space import expand
+
+TRAINING_VERSION = 1
+"""Raise it with every change that alters what a trial learns: ids follow it, and trials are trained anew."""
+
+GRAPH_BYTES = 7_000
+"""Size of a typical model.json on disk; `tinytimbre.export.size` measures the real one."""
+
+
+class Trial(pydantic.BaseModel):
+    """One configuration for one instrument."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+    trial_id: str
+    instrument: str
+    decoder: DecoderSpec
+    seed: int
+    learning_rate: float
+    stratum: int
+    parameters: int
+    decoder_mflops: float
+    estimated_bytes: int
+
+
+class SweepPlan(pydantic.BaseModel):
+    """All trials, and the step at which each rung ends."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    rungs: tuple[int, ...]
+    trials: tuple[Trial, ...]
+
+    @property
+    def instruments(self) -> list[str]:
+        """Instruments in the plan, sorted."""
+        return sorted({trial.instrument for trial in self.trials})
+
+    def trial(self, trial_id: str) -> Trial:
+        """The trial of that id; KeyError if there is none."""
+        for trial in self.trials:
+            if trial.trial_id == trial_id:
+                return trial
+        raise KeyError(trial_id)
+
+    def save(self, folder: str | pathlib.Path) -> None:
+        """Writes ``plan.json``."""
+        path = pathlib.Path(folder) / "plan.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(self.model_dump_json(indent=1))
+
+    @classmethod
+    def load(cls, folder: str | pathlib.Path) -> SweepPlan:
+        """Reads what `save` wrote."""
+        return cls.model_validate_json((pathlib.Path(folder) / "plan.json").read_text())
+
+
+def plan_sweep(config: SweepConfig, *, fingerprints: Mapping[str, str]) -> SweepPlan:
+    """Plans every configuration for every instrument.
+
+    Args:
+        config: the sweep.
+        fingerprints: of each instrument's features; also says which instruments there are.
+
+    Raises:
+        TinyTimbreError: the search space is empty.
+    """
+    entries = expand(config.search, learning_rate=config.training.learning_rate)
+    sizes = [entry["decoder"].parameters for entry in entries]
+    trials = [
+        _trial(entry, instrument, config, fingerprints[instrument], sizes)
+        for instrument in sorted(fingerprints)
+        for entry in entries
+    ]
+    return SweepPlan(name=config.name, rungs=config.budget.rung_steps, trials=tuple(trials))
+
+
+def _trial(entry: dict[str, object], instrument: str, config: SweepConfig, fingerprint: str, sizes: list[int]) -> Trial:
+    decoder = entry["decoder"]
+    assert isinstance(decoder, DecoderSpec)
+    return Trial.model_validate(
+        {
+            **entry,
+            "trial_id": trial_id(entry, instrument=instrument, config=config, fingerprint=fingerprint),
+            "instrument": instrument,
+            "stratum": stratum_of(decoder.parameters, sizes=sizes, strata=config.budget.strata),
+            "parameters": decoder.parameters,
+            "decoder_mflops": decoder.mflops(frame_rate_hz=config.features.frame_rate_hz),
+            "estimated_bytes": 2 * decoder.parameters + GRAPH_BYTES,
+        }
+    )
+
+
+def trial_id(entry: Mapping[str, object], *, instrument: str, config: SweepConfig, fingerprint: str) -> str:
+    """Sixteen hexadecimal digits that stand for everything a trial's result depends on."""
+    decoder = entry["decoder"]
+    assert isinstance(decoder, DecoderSpec)
+    identity = {
+        "instrument": instrument,
+        "decoder": decoder.model_dump(),
+        "learning_rate": entry["learning_rate"],
+        "seed": entry["seed"],
+        "batch_seed": config.seed,
+        # How often to checkpoint and how many trials share a process change the work, not the result.
+        "training": config.training.model_dump(exclude={"checkpoint_secs", "side_by_side", "learning_rate"}),
+        "total_steps": config.budget.rung_steps[-1],
+        "fingerprint": fingerprint,
+        "training_version": TRAINING_VERSION,
+    }
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def stratum_of(parameters: int, *, sizes: list[int], strata: int) -> int:
+    """Which of `strata` bins, equally wide in log size between the smallest and the largest, holds this size."""
+    low, high = math.log(min(sizes)), math.log(max(sizes))
+    if high == low:
+        return 0
+    return min(strata - 1, int(strata * (math.log(parameters) - low) / (high - low)))

@@ -1,0 +1,205 @@
+"""Runs one rung: groups of trials in parallel processes, each failure recorded without stopping the others."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import multiprocessing
+import multiprocessing.connection
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from multiprocessing.context import ForkServerProcess
+
+from tinytimbre.config import SweepConfig
+from tinytimbre.errors import TinyTimbreError
+from tinytimbre.progress import ProgressEvent, report
+from tinytimbre.sweep.plan import SweepPlan, Trial
+from tinytimbre.sweep.store import RungResult, TrialStore
+
+POLL_SECS = 0.5
+OUT_OF_MEMORY_EXIT = -9
+
+
+def train_rung(
+    plan: SweepPlan,
+    *,
+    trial_ids: Sequence[str],
+    rung: int,
+    features_dir: str,
+    store: TrialStore,
+    config: SweepConfig,
+    jobs: int,
+) -> list[RungResult]:
+    """Trains the named trials to the end of a rung.
+
+    Finished trials are taken from the store, unfinished ones continue from their checkpoints.
+
+    Args:
+        plan: of the sweep.
+        trial_ids: which trials take part.
+        rung: index into ``plan.rungs``.
+        features_dir: a Features artifact.
+        store: where trials live.
+        config: the sweep.
+        jobs: processes at a time, at least 1.
+
+    Returns:
+        One result per trial, in the order of `trial_ids`.
+
+    Raises:
+        TinyTimbreError: more than ``config.budget.max_failed_share`` of the trials failed.
+    """
+    wanted = set(trial_ids)
+    missing = [t for t in plan.trials if t.trial_id in wanted and store.result(t.trial_id, rung) is None]
+    if missing:
+        _RungRun(plan, rung, features_dir, store, config, jobs).run(missing, total=len(trial_ids))
+    results = [store.result(trial_id, rung) for trial_id in trial_ids]
+    finished = [result for result in results if result is not None]
+    _check_failures(finished, config.budget.max_failed_share)
+    return finished
+
+
+def _check_failures(results: list[RungResult], max_share: float) -> None:
+    failed = [result for result in results if result.status == "failed"]
+    if results and len(failed) / len(results) > max_share:
+        raise TinyTimbreError(
+            f"at most {max_share:.0%} of the trials of a rung may fail (budget.max_failed_share)",
+            got=f"{len(failed)} of {len(results)}; first: trial {failed[0].trial_id}: {failed[0].reason}",
+            remedy="the finished trials are kept; remove the cause and run the same command again",
+        )
+
+
+@dataclasses.dataclass
+class _Running:
+    """A group in its process."""
+
+    trials: list[Trial]
+    process: ForkServerProcess
+    reports: multiprocessing.connection.Connection
+    last_sign: float
+
+
+@dataclasses.dataclass
+class _RungRun:
+    """State of a rung while it runs."""
+
+    plan: SweepPlan
+    rung: int
+    features_dir: str
+    store: TrialStore
+    config: SweepConfig
+    jobs: int
+
+    def run(self, trials: Sequence[Trial], *, total: int) -> None:
+        """Trains all trials; a group that dies is split, so that only the culprit is lost."""
+        first = self.plan.rungs[self.rung - 1] if self.rung else 0
+        self._steps = (self.plan.rungs[self.rung] - first) * total
+        self._done = self._steps - sum(self._steps_left(trial) for trial in trials)
+        waiting = list(_groups(trials, size=self._group_size(trials)))
+        running: list[_Running] = []
+        try:
+            while waiting or running:
+                while waiting and len(running) < self.jobs:
+                    running.append(self._launch(waiting.pop(0)))
+                running, again = self._poll(running)
+                waiting += again
+        finally:
+            for group in running:
+                group.process.kill()
+
+    def _steps_left(self, trial: Trial) -> int:
+        checkpoint = self.store.checkpoint(trial.trial_id)
+        return self.plan.rungs[self.rung] - (checkpoint[0] if checkpoint else 0)
+
+    def _group_size(self, trials: Sequence[Trial]) -> int:
+        """As many side by side as configured, but never so many that a process stays idle."""
+        return max(1, min(self.config.training.side_by_side, len(trials) // self.jobs))
+
+    def _launch(self, trials: list[Trial]) -> _Running:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["tinytimbre.sweep.worker"])
+        receiver, sender = context.Pipe(duplex=False)
+        process = context.Process(
+            target=_run_group,
+            kwargs={
+                "trials": trials,
+                "rung": self.rung,
+                "target_step": self.plan.rungs[self.rung],
+                "features_dir": str(self.features_dir),
+                "store_root": str(self.store.root),
+                "config": self.config,
+                "threads": max(1, (os.cpu_count() or 1) // self.jobs),
+                "reports": sender,
+            },
+            daemon=True,
+        )
+        process.start()
+        sender.close()
+        return _Running(trials, process, receiver, time.monotonic())
+
+    def _poll(self, running: list[_Running]) -> tuple[list[_Running], list[list[Trial]]]:
+        """Reads progress, collects ended groups; returns those still running and those to try again."""
+        multiprocessing.connection.wait([group.process.sentinel for group in running], timeout=POLL_SECS)
+        still: list[_Running] = []
+        again: list[list[Trial]] = []
+        for group in running:
+            self._done += self._drain(group)
+            if group.process.is_alive() and not self._hangs(group):
+                still.append(group)
+                continue
+            again += self._collect(group)
+        report(ProgressEvent(f"training rung {self.rung}", min(self._done, self._steps), self._steps, "steps"))
+        return still, again
+
+    def _drain(self, group: _Running) -> int:
+        steps = 0
+        try:
+            while group.reports.poll():
+                steps += group.reports.recv()
+                group.last_sign = time.monotonic()
+        except (EOFError, OSError):
+            pass
+        return steps
+
+    def _hangs(self, group: _Running) -> bool:
+        return time.monotonic() - group.last_sign > self.config.budget.trial_timeout_secs
+
+    def _collect(self, group: _Running) -> list[list[Trial]]:
+        """Trials without a result after their process ended: tried alone once more, then recorded as failed."""
+        hung = group.process.is_alive()
+        if hung:
+            group.process.kill()
+        group.process.join()
+        lost = [trial for trial in group.trials if self.store.result(trial.trial_id, self.rung) is None]
+        if len(group.trials) > 1:
+            return [[trial] for trial in lost]
+        for trial in lost:
+            self.store.write_result(self._failure(trial, hung=hung, exit_code=group.process.exitcode))
+        return []
+
+    def _failure(self, trial: Trial, *, hung: bool, exit_code: int | None) -> RungResult:
+        self.store.write_trial(trial)
+        if hung:
+            reason = f"no step finished within {self.config.budget.trial_timeout_secs:g} s (budget.trial_timeout_secs)"
+        elif exit_code == OUT_OF_MEMORY_EXIT:
+            reason = "killed by the system, most likely out of memory: train fewer side by side or smaller batches"
+        else:
+            reason = f"its process ended with exit code {exit_code}; see the log above"
+        return RungResult(trial_id=trial.trial_id, rung=self.rung, step=0, status="failed", reason=reason)
+
+
+def _groups(trials: Iterable[Trial], *, size: int) -> Iterator[list[Trial]]:
+    """Trials of one instrument and of similar size together, largest first: the long ones must not come last."""
+    ordered = sorted(trials, key=lambda trial: (-trial.parameters, trial.trial_id))
+    by_instrument = itertools.groupby(sorted(ordered, key=lambda t: t.instrument), key=lambda t: t.instrument)
+    for _, group in by_instrument:
+        members = list(group)
+        yield from (members[start : start + size] for start in range(0, len(members), size))
+
+
+def _run_group(**arguments: object) -> None:
+    # Imported in the child only: the parent process never needs TensorFlow for training.
+    from tinytimbre.sweep.worker import run_group
+
+    run_group(**arguments)  # type: ignore[arg-type]

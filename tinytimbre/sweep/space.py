@@ -1,0 +1,112 @@
+"""From a search space to the configurations it holds: deterministic, without duplicates.
+
+``space`` holds the values of keys that every configuration has; ``gru`` and ``cnn`` those that only one kind has. Keys
+that are left out take the defaults below.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any
+
+import numpy as np
+from scipy.stats import qmc
+
+from tinytimbre.config import DecoderKind, SearchConfig, Value
+from tinytimbre.decoders.spec import DecoderSpec
+from tinytimbre.errors import TinyTimbreError
+
+DEFAULTS: dict[str, list[Value]] = {
+    "decoder": ["gru", "cnn"],
+    "input": ["loudness"],
+    "harmonics": [60],
+    "noise_bands": [65],
+    "width": [16],
+    "depth": [0],
+    "kernel_size": [3],
+    "learning_rate": [],
+    "seed": [0],
+}
+NOT_OF_DECODER = ("learning_rate", "seed")
+
+
+def expand(search: SearchConfig, *, learning_rate: float) -> list[dict[str, Any]]:
+    """All configurations of a search, in a stable order.
+
+    Args:
+        search: the space, how to sample it, its constraints.
+        learning_rate: for configurations whose space does not name one.
+
+    Returns:
+        Dictionaries with ``decoder`` (a `DecoderSpec`), ``learning_rate`` and ``seed``.
+
+    Raises:
+        TinyTimbreError: no configuration satisfies the constraints, or a value is impossible.
+    """
+    kinds = [_axes(search, kind, learning_rate) for kind in search.space.get("decoder", DEFAULTS["decoder"])]
+    drawn = _grid(kinds) if search.method == "grid" else _sample(kinds, search)
+    unique = list({repr(sorted(values.items())): _configuration(values) for values in drawn}.values())
+    kept = [entry for entry in unique if _allowed(entry["decoder"], search)][: search.trials]
+    if not kept:
+        raise TinyTimbreError(
+            "a search space must hold at least one configuration",
+            got=f"{len(unique)} drawn, none within {search.constraints}",
+            remedy="widen search.constraints or the lists in search.space",
+        )
+    return kept
+
+
+def _axes(search: SearchConfig, kind: Value, learning_rate: float) -> dict[str, list[Value]]:
+    if kind not in ("gru", "cnn"):
+        raise TinyTimbreError("search.space.decoder must hold 'gru' or 'cnn'", got=repr(kind))
+    own = search.gru if kind == "gru" else search.cnn
+    axes: dict[str, list[Value]] = {
+        **DEFAULTS,
+        "learning_rate": [learning_rate],
+        **search.space,
+        **own,
+        "decoder": [kind],
+    }
+    if kind == "gru":
+        # A GRU has no convolution: letting the key vary would train the same model several times.
+        axes["kernel_size"] = DEFAULTS["kernel_size"]
+    return axes
+
+
+def _grid(kinds: list[dict[str, list[Value]]]) -> list[dict[str, Value]]:
+    return [dict(zip(axes, values, strict=True)) for axes in kinds for values in itertools.product(*axes.values())]
+
+
+def _sample(kinds: list[dict[str, list[Value]]], search: SearchConfig) -> list[dict[str, Value]]:
+    """Points of the unit cube read as positions in the lists; more than asked for, since some coincide."""
+    if search.trials is None:
+        raise TinyTimbreError(f"search.method {search.method!r} needs search.trials", got="none", remedy="set it")
+    dimensions = 1 + max(len(axes) for axes in kinds)
+    count = 1 << math.ceil(math.log2(4 * search.trials))
+    if search.method == "sobol":
+        points = qmc.Sobol(dimensions, seed=search.seed).random(count)
+    else:
+        points = np.random.default_rng(search.seed).random((count, dimensions))
+    return [_at(point, kinds) for point in points]
+
+
+def _at(point: np.ndarray, kinds: list[dict[str, list[Value]]]) -> dict[str, Value]:
+    axes = kinds[int(point[0] * len(kinds))]
+    positions = zip(axes.items(), point[1:], strict=False)
+    return {key: values[int(position * len(values))] for (key, values), position in positions}
+
+
+def _configuration(values: dict[str, Any]) -> dict[str, Any]:
+    decoder = {key: value for key, value in values.items() if key not in NOT_OF_DECODER}
+    kind: DecoderKind = decoder.pop("decoder")
+    try:
+        spec = DecoderSpec(kind=kind, **decoder)
+        return {"decoder": spec, "learning_rate": float(values["learning_rate"]), "seed": int(values["seed"])}
+    except ValueError as error:
+        raise TinyTimbreError("every value of the search space must be possible", got=str(error)) from error
+
+
+def _allowed(spec: DecoderSpec, search: SearchConfig) -> bool:
+    limits = search.constraints
+    return limits.min_parameters <= spec.parameters <= (limits.max_parameters or math.inf)

@@ -1,0 +1,154 @@
+"""The trial store: one folder per trial, content-addressed, every file written whole or not at all.
+
+    <root>/<trial_id>/trial.json          what is trained
+                      checkpoint.npz      weights, optimiser, step: where to continue
+                      curve.jsonl         losses along the way
+                      rung-<k>.json       the result of a rung
+                      weights-<k>.npz     averaged weights at the end of that rung
+
+A finished rung is never trained again; a killed one continues from its checkpoint. Two sweeps may share a store:
+`lock` makes one wait for the other's trial and then find it done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import pathlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pydantic
+
+from tinytimbre.errors import TinyTimbreError
+from tinytimbre.sweep.plan import Trial
+
+if TYPE_CHECKING:
+    from tinytimbre.decoders import Decoder
+
+STEP_KEY = "step"
+
+
+class RungResult(pydantic.BaseModel):
+    """What became of a trial in one rung."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+    trial_id: str
+    rung: int
+    step: int
+    status: Literal["done", "failed"]
+    reason: str = ""
+    validation_loss: float | None = None
+    train_seconds: float = 0.0
+
+
+class TrialStore:
+    """Reads and writes the files of trials below `root`."""
+
+    def __init__(self, root: str | pathlib.Path) -> None:
+        self.root = pathlib.Path(root)
+
+    def folder(self, trial_id: str) -> pathlib.Path:
+        """Where a trial's files are."""
+        return self.root / trial_id
+
+    def result(self, trial_id: str, rung: int) -> RungResult | None:
+        """The result of a rung, None while there is none."""
+        path = self.folder(trial_id) / f"rung-{rung}.json"
+        return RungResult.model_validate_json(path.read_text()) if path.is_file() else None
+
+    def results(self, trial_id: str) -> list[RungResult]:
+        """All results of a trial, by rung."""
+        paths = sorted(self.folder(trial_id).glob("rung-*.json"), key=lambda path: int(path.stem[5:]))
+        return [RungResult.model_validate_json(path.read_text()) for path in paths]
+
+    def write_result(self, result: RungResult) -> None:
+        """Writes the result of a rung; it marks the rung finished, so it comes last."""
+        self._write(result.trial_id, f"rung-{result.rung}.json", result.model_dump_json(indent=1).encode())
+
+    def write_trial(self, trial: Trial) -> None:
+        """Says what the folder is about."""
+        if not (self.folder(trial.trial_id) / "trial.json").is_file():
+            self._write(trial.trial_id, "trial.json", trial.model_dump_json(indent=1).encode())
+
+    def trial(self, trial_id: str) -> Trial:
+        """Reads back the trial."""
+        return Trial.model_validate_json((self.folder(trial_id) / "trial.json").read_text())
+
+    def checkpoint(self, trial_id: str) -> tuple[int, dict[str, np.ndarray]] | None:
+        """Step and state to continue from, None at the very start."""
+        arrays = self._read_arrays(self.folder(trial_id) / "checkpoint.npz")
+        return None if arrays is None else (int(arrays.pop(STEP_KEY)), arrays)
+
+    def write_checkpoint(self, trial_id: str, *, step: int, state: dict[str, np.ndarray]) -> None:
+        """Replaces the checkpoint."""
+        self._write_arrays(trial_id, "checkpoint.npz", {STEP_KEY: np.array(step), **state})
+
+    def write_weights(self, trial_id: str, *, rung: int, weights: dict[str, np.ndarray]) -> None:
+        """Keeps the averaged weights at the end of a rung."""
+        self._write_arrays(trial_id, f"weights-{rung}.npz", weights)
+
+    def load_decoder(self, trial_id: str, *, rung: int | None = None) -> Decoder:
+        """The trained decoder, of the last finished rung or of `rung`.
+
+        Raises:
+            TinyTimbreError: the trial has not finished a rung.
+        """
+        from tinytimbre.decoders import build_decoder
+
+        done = [result.rung for result in self.results(trial_id) if result.status == "done"]
+        weights = self._read_arrays(
+            self.folder(trial_id) / f"weights-{rung if rung is not None else max(done, default=0)}.npz"
+        )
+        if weights is None:
+            raise TinyTimbreError("a model needs a trial that finished a rung", got=f"trial {trial_id}: none finished")
+        decoder = build_decoder(self.trial(trial_id).decoder)
+        decoder.set_weights(weights)
+        return decoder
+
+    def curve(self, trial_id: str) -> list[dict[str, float]]:
+        """Learning curve: rows with ``step``, ``train_loss`` and, at the ends of rungs, ``validation_loss``."""
+        path = self.folder(trial_id) / "curve.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+
+    def write_curve(self, trial_id: str, rows: list[dict[str, float]]) -> None:
+        """Replaces the learning curve."""
+        self._write(trial_id, "curve.jsonl", "".join(json.dumps(row) + "\n" for row in rows).encode())
+
+    @contextlib.contextmanager
+    def lock(self, trial_id: str) -> Iterator[None]:
+        """Holds a trial against other processes; waits while one of them has it."""
+        self.folder(trial_id).mkdir(parents=True, exist_ok=True)
+        with (self.folder(trial_id) / "lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def _read_arrays(self, path: pathlib.Path) -> dict[str, np.ndarray] | None:
+        if not path.is_file():
+            return None
+        with np.load(path) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+
+    def _write_arrays(self, trial_id: str, name: str, arrays: dict[str, np.ndarray]) -> None:
+        with self._replacing(trial_id, name) as path, path.open("wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+
+    def _write(self, trial_id: str, name: str, content: bytes) -> None:
+        with self._replacing(trial_id, name) as path:
+            path.write_bytes(content)
+
+    @contextlib.contextmanager
+    def _replacing(self, trial_id: str, name: str) -> Iterator[pathlib.Path]:
+        """A path to write to, which takes the name's place when all went well."""
+        folder = self.folder(trial_id)
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = folder / f".{name}.{os.getpid()}"
+        try:
+            yield partial
+            partial.replace(folder / name)
+        finally:
+            partial.unlink(missing_ok=True)

@@ -1,0 +1,71 @@
+"""The process that trains one group: forked from a server that has imported TensorFlow but run nothing yet.
+
+It ignores Ctrl-C (its parent decides) and ends by itself when its parent is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import threading
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from tinytimbre.config import SweepConfig
+from tinytimbre.sweep.plan import Trial
+from tinytimbre.sweep.store import TrialStore
+from tinytimbre.sweep.trainer import train_trials
+
+
+def run_group(
+    trials: Sequence[Trial],
+    *,
+    rung: int,
+    target_step: int,
+    features_dir: str,
+    store_root: str,
+    config: SweepConfig,
+    threads: int,
+    reports: multiprocessing.connection.Connection,
+) -> None:
+    """Trains the trials; sends each number of finished trial steps through `reports`."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    store = TrialStore(store_root)
+    with contextlib.ExitStack() as locks:
+        # Sorted, so that two sweeps that share trials never wait for each other in a circle.
+        for trial in sorted(trials, key=lambda trial: trial.trial_id):
+            locks.enter_context(store.lock(trial.trial_id))
+        for group in _same_step(trials, rung=rung, store=store):
+            train_trials(
+                group,
+                rung=rung,
+                target_step=target_step,
+                features_dir=features_dir,
+                store=store,
+                config=config,
+                on_step=reports.send,
+            )
+
+
+def _same_step(trials: Sequence[Trial], *, rung: int, store: TrialStore) -> list[list[Trial]]:
+    """Unfinished trials grouped by where they stand: a kill may have fallen between two checkpoints."""
+    groups: dict[int, list[Trial]] = {}
+    for trial in trials:
+        if store.result(trial.trial_id, rung) is None:
+            checkpoint = store.checkpoint(trial.trial_id)
+            groups.setdefault(0 if checkpoint is None else checkpoint[0], []).append(trial)
+    return list(groups.values())
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)

@@ -1,0 +1,1 @@
+"""Training: clips, loss, optimiser, and models trained side by side."""
