@@ -23,6 +23,9 @@ DecoderKind = Literal["gru", "cnn"]
 InputKind = Literal["loudness", "rms_energy"]
 Quantisation = Literal["float32", "float16", "uint8"]
 Value = int | float | str
+SEARCH_KEYS = (
+    "decoder", "input", "harmonics", "noise_bands", "width", "depth", "kernel_size", "learning_rate", "seed",
+)  # fmt: skip
 
 
 class Section(pydantic.BaseModel):
@@ -76,7 +79,12 @@ class SearchConfig(Section):
 
     @pydantic.field_validator("space", "gru", "cnn")
     @classmethod
-    def _no_empty_list(cls, space: dict[str, list[Value]]) -> dict[str, list[Value]]:
+    def _known_keys_with_values(cls, space: dict[str, list[Value]]) -> dict[str, list[Value]]:
+        for key in space:
+            if key not in SEARCH_KEYS:
+                near = difflib.get_close_matches(key, SEARCH_KEYS, n=1, cutoff=0.4)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                raise ValueError(f"unknown search key {key!r}{hint} known: {', '.join(SEARCH_KEYS)}")
         empty = [key for key, values in space.items() if not values]
         if empty:
             raise ValueError(f"every key needs at least one value; {empty[0]!r} has none")
@@ -91,7 +99,16 @@ class TrainingConfig(Section):
     learning_rate: float = pydantic.Field(1e-3, gt=0)
     gradient_clip_norm: float = pydantic.Field(3.0, gt=0)
     fft_sizes: tuple[int, ...] = (2048, 1024, 512, 256, 128, 64)
+    warmup_secs: float = pydantic.Field(0.24, ge=0, description="heard by the decoder before each clip")
+    side_by_side: int = pydantic.Field(4, ge=1, description="trials that share batches in one process")
     checkpoint_secs: float = pydantic.Field(20.0, gt=0)
+
+    @pydantic.field_validator("fft_sizes")
+    @classmethod
+    def _powers_of_two(cls, sizes: tuple[int, ...]) -> tuple[int, ...]:
+        if not sizes or any(size < 16 or size & (size - 1) for size in sizes):
+            raise ValueError(f"fft_sizes must be powers of two from 16 up, got {list(sizes)}")
+        return sizes
 
 
 class BudgetConfig(Section):

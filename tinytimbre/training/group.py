@@ -110,6 +110,6 @@ class ModelGroup:
 
 
 def _tensors(batch: Batch) -> Tensors:
-    arrays: dict[str, np.ndarray] = {**batch.inputs}
+    arrays: dict[str, np.ndarray] = {str(kind): inputs for kind, inputs in batch.inputs.items()}
     arrays |= {name: getattr(batch, name) for name in ("audio", "cycles", "f0_samples_hz", "f0_hz", "white")}
     return {name: tf.constant(value) for name, value in arrays.items()}

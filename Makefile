@@ -1,0 +1,57 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN := $(VENV)/bin
+DEMO_RECORDINGS ?= recordings/quickstart
+DEMO_WORKSPACE ?= workspaces/quickstart
+PUBLISHED ?= published
+
+export TF_USE_LEGACY_KERAS := 1
+# Set by some images; without compiled files every process would compile its imports again, 18 s of CPU each.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: install demo test lint typecheck unit e2e lock clean
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: requirements/bootstrap.txt requirements/lock.txt pyproject.toml setup.py web/package-lock.json
+	@command -v $(PYTHON) >/dev/null || { echo "TinyTimbre needs Python 3.11 with venv: got no '$(PYTHON)'. \
+	Way out: apt-get install python3.11-venv python3.11-dev gcc, or make PYTHON=/path/to/python3.11"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
+	$(BIN)/uv pip sync --python $(BIN)/python --require-hashes --compile-bytecode requirements/lock.txt
+	$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation --editable .
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/npm ci --prefix web --no-audit --no-fund
+	$(BIN)/python -m compileall -q tinytimbre components pipelines
+	@touch $@
+
+demo: install
+	$(BIN)/tinytimbre pull --to $(DEMO_RECORDINGS)
+	$(BIN)/tinytimbre run configs/quickstart.yaml --recordings $(DEMO_RECORDINGS) --workspace $(DEMO_WORKSPACE) \
+	  --publish-to $(PUBLISHED)
+
+test: install lint typecheck
+	$(BIN)/python -m pytest
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+typecheck: install
+	$(BIN)/mypy
+
+unit: install
+	$(BIN)/python -m pytest -m "not e2e"
+
+e2e: install
+	$(BIN)/python -m pytest -m e2e
+
+# The lock: exact versions with hashes. Run it after a change of pyproject.toml and commit the result.
+lock:
+	$(BIN)/uv pip compile pyproject.toml --group dev --generate-hashes --python-version 3.11 \
+	  --no-emit-index-url --no-emit-find-links --no-header --quiet --upgrade -o requirements/lock.txt
+	$(BIN)/uv pip compile requirements/bootstrap.in --generate-hashes --python-version 3.11 \
+	  --no-emit-index-url --no-emit-find-links --no-header --quiet --upgrade -o requirements/bootstrap.txt
+
+clean:
+	rm -rf $(VENV) web/node_modules .mypy_cache .ruff_cache .pytest_cache
