@@ -1,0 +1,118 @@
+"""Decoders: sizes known beforehand, streaming equals whole, the GRU against Keras', its gradient against autodiff."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras
+
+from tinytimbre.ddsp_door import import_ddsp
+from tinytimbre.decoders import DecoderSpec, InputRange, build_decoder
+from tinytimbre.decoders.base import exp_sigmoid
+from tinytimbre.decoders.gru import gru_scan
+
+SPECS = [
+    DecoderSpec(kind="gru", input="loudness", harmonics=60, noise_bands=65, width=7),
+    DecoderSpec(kind="gru", input="rms_energy", harmonics=20, noise_bands=9, width=32, depth=2),
+    DecoderSpec(kind="cnn", input="loudness", harmonics=30, noise_bands=17, width=6, depth=8),
+    DecoderSpec(kind="cnn", input="loudness", harmonics=60, noise_bands=65, width=16, depth=0, kernel_size=2),
+]
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_parameters_and_state_are_known_before_building(spec: DecoderSpec) -> None:
+    decoder = build_decoder(spec)
+    assert sum(weights.size for weights in decoder.get_weights().values()) == spec.parameters
+    assert decoder.initial_state(3).shape == (3, spec.state_size)
+    products = [weights.size for name, weights in decoder.get_weights().items() if name.endswith("kernel")]
+    assert sum(products) == spec.macs_per_frame
+    assert spec.mflops(frame_rate_hz=50) == pytest.approx(2e-6 * sum(products) * 50)
+
+
+def test_published_sizes() -> None:
+    """Sizes from 1,000 parameters to several million are within reach of one specification."""
+    common = {"input": "loudness", "harmonics": 60, "noise_bands": 65}
+    assert DecoderSpec(kind="cnn", width=5, depth=3, **common).parameters < 1_300
+    assert DecoderSpec(kind="gru", width=1024, depth=2, **common).parameters > 5_000_000
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_streaming_equals_whole(spec: DecoderSpec) -> None:
+    decoder = build_decoder(spec, seed=3)
+    inputs = tf.constant(np.random.default_rng(0).uniform(0, 1, (2, 150, 2)), tf.float32)
+    state, frames = decoder.initial_state(2), []
+    for frame in range(150):
+        controls, state = decoder.step(inputs[:, frame], state)
+        frames.append(controls)
+    whole = decoder(inputs).numpy()
+    assert whole.shape == (2, 150, spec.n_controls)
+    # The same float32 operations in products of another shape: rounding only, relative to each control.
+    np.testing.assert_allclose(np.stack(frames, axis=1), whole, rtol=2e-4, atol=1e-9)
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_a_frame_depends_on_the_past_only(spec: DecoderSpec) -> None:
+    decoder = build_decoder(spec)
+    inputs = np.random.default_rng(1).uniform(0, 1, (1, 40, 2)).astype(np.float32)
+    changed = inputs.copy()
+    changed[:, 25:] += 0.3
+    before, after = decoder(tf.constant(inputs)).numpy(), decoder(tf.constant(changed)).numpy()
+    np.testing.assert_array_equal(before[:, :25], after[:, :25])
+    assert not np.allclose(before[:, 25:], after[:, 25:])
+
+
+def test_gru_equals_keras() -> None:
+    layer = tf_keras.layers.GRU(12, return_sequences=True)
+    inputs = tf.constant(np.random.default_rng(2).normal(size=(3, 30, 5)), tf.float32)
+    expected = layer(inputs)
+    kernel, recurrent, bias = (weight + 0.1 for weight in layer.weights)
+    layer.set_weights([kernel, recurrent, bias])
+    expected = layer(inputs)
+    ours = gru_scan(tf.matmul(inputs, kernel) + bias[0], recurrent, bias[1])
+    # 30 steps of float32 in another order of summation.
+    np.testing.assert_allclose(ours, expected, atol=2e-6)
+
+
+def test_gru_gradient_equals_keras() -> None:
+    layer = tf_keras.layers.GRU(8, return_sequences=True)
+    inputs = tf.constant(np.random.default_rng(2).normal(size=(3, 30, 5)), tf.float32)
+    weighting = tf.constant(np.random.default_rng(3).normal(size=(3, 30, 8)), tf.float32)
+    layer(inputs)
+    kernel, recurrent, bias = (tf.constant(weight) for weight in layer.get_weights())
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(layer(inputs) * weighting)
+    expected = tape.gradient(loss, layer.trainable_variables)
+    with tf.GradientTape() as tape:
+        tape.watch([kernel, recurrent, bias])
+        loss = tf.reduce_sum(gru_scan(tf.matmul(inputs, kernel) + bias[0], recurrent, bias[1]) * weighting)
+    for ours, theirs in zip(tape.gradient(loss, [kernel, recurrent, bias]), expected, strict=True):
+        # Sums of 90 float32 terms in another order, relative to the largest entry.
+        np.testing.assert_allclose(ours, theirs, atol=1e-5 * float(tf.reduce_max(tf.abs(theirs))))
+
+
+def test_exp_sigmoid_equals_ddsp() -> None:
+    x = tf.linspace(-20.0, 20.0, 401)
+    np.testing.assert_allclose(exp_sigmoid(x), import_ddsp().core.exp_sigmoid(x), rtol=1e-5)
+
+
+def test_weights_survive_and_wrong_ones_are_refused() -> None:
+    source, target = build_decoder(SPECS[1], seed=1), build_decoder(SPECS[1], seed=2)
+    target.set_weights(source.get_weights())
+    inputs = tf.ones([1, 5, 2])
+    np.testing.assert_array_equal(source(inputs), target(inputs))
+    with pytest.raises(ValueError, match="shape"):
+        target.set_weights({**source.get_weights(), "head_bias": np.zeros(3, np.float32)})
+    with pytest.raises(ValueError, match="weights must be"):
+        target.set_weights({"head_bias": np.zeros(3, np.float32)})
+
+
+def test_input_range_standardises_the_first_layer() -> None:
+    rng = np.random.default_rng(0)
+    inputs = rng.normal([0.7, 0.9], [0.01, 0.2], (500, 2)).astype(np.float32)
+    found = InputRange.of(inputs)
+    assert found.center == pytest.approx((0.7, 0.9), abs=0.05)
+    assert found.spread[0] == pytest.approx(0.02), "a single note must not blow up the weights"
+    weights = build_decoder(SPECS[2], input_range=found).get_weights()
+    projected = inputs @ weights["input_kernel"] + weights["input_bias"]
+    assert abs(float(projected.mean())) < 0.1

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import rich.console
+from PIL import Image
+from synthetic_sweep import sweep_tables
+
+from tinytimbre.report.figure import write_figure
+from tinytimbre.report.tables import SweepTables
+from tinytimbre.report.terminal import front_table, summary_table
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory) -> SweepTables:
+    return sweep_tables(tmp_path_factory.mktemp("s"), instruments=("flute", "[red]$x"), trials=12, takes=5, seconds=0.3)
+
+
+def _printed(table) -> str:
+    console = rich.console.Console(width=240, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
+    console.print(table)
+    return console.export_text()
+
+
+def test_summary_names_every_instrument_and_its_model(sweep):
+    text = _printed(summary_table(sweep))
+    assert "[red]$x" in text
+    assert "12 (1 failed)" in text
+    assert all(verdict.chosen in text for verdict in sweep.verdicts.values())
+
+
+def test_summary_without_a_verdict(sweep):
+    text = _printed(summary_table(dataclasses.replace(sweep, verdicts={})))
+    assert "no verdict" in text
+
+
+def test_front_rows_are_sorted_by_size_and_name_the_chosen(sweep):
+    text = _printed(front_table(sweep, instrument="flute"))
+    assert "chosen" in text
+    assert "best" in text
+
+
+@pytest.mark.parametrize("metric", ["log_spectral_db", "f0_accuracy_points"])
+def test_figure_is_an_image(sweep, tmp_path, metric):
+    write_figure(sweep, output=tmp_path / "deep" / "front.png", metric=metric)
+    with Image.open(tmp_path / "deep" / "front.png") as image:
+        assert image.width > 1000
+
+
+def test_figure_is_the_same_each_time(sweep, tmp_path):
+    for name in ("a.png", "b.png"):
+        write_figure(sweep, output=tmp_path / name)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()

@@ -1,0 +1,110 @@
+"""Search spaces, plans and promotion."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tinytimbre.config import BudgetConfig, SearchConfig, SweepConfig
+from tinytimbre.errors import TinyTimbreError
+from tinytimbre.sweep import RungResult, SweepPlan, plan_sweep, promote
+from tinytimbre.sweep.plan import stratum_of
+from tinytimbre.sweep.space import expand
+
+SPACE = {"decoder": ["gru", "cnn"], "input": ["loudness", "rms_energy"], "harmonics": [20, 60]}
+
+
+def search(**changes: object) -> SearchConfig:
+    values = {"space": SPACE, "gru": {"width": [8, 32]}, "cnn": {"width": [4, 16, 32], "depth": [4]}, **changes}
+    return SearchConfig.model_validate(values)
+
+
+def config(**changes: object) -> SweepConfig:
+    return SweepConfig(name="test", search=search(), **changes)  # type: ignore[arg-type]
+
+
+def test_grid_holds_every_combination_once() -> None:
+    entries = expand(search(), learning_rate=1e-3)
+    assert len(entries) == 2 * 2 * 2 + 2 * 2 * 3
+    assert len({repr(entry) for entry in entries}) == len(entries)
+
+
+def test_keys_of_the_other_kind_do_not_multiply() -> None:
+    entries = expand(search(cnn={"kernel_size": [2, 3]}, gru={}), learning_rate=1e-3)
+    assert sum(entry["decoder"].kind == "gru" for entry in entries) == 4
+    assert sum(entry["decoder"].kind == "cnn" for entry in entries) == 8
+
+
+@pytest.mark.parametrize("method", ["random", "sobol"])
+def test_sampling_is_deterministic_and_without_duplicates(method: str) -> None:
+    first = expand(search(method=method, trials=12, seed=4), learning_rate=1e-3)
+    assert first == expand(search(method=method, trials=12, seed=4), learning_rate=1e-3)
+    assert len(first) == 12
+    assert len({repr(entry) for entry in first}) == 12
+    assert first != expand(search(method=method, trials=12, seed=5), learning_rate=1e-3)
+
+
+def test_constraints_hold() -> None:
+    kept = expand(search(constraints={"max_parameters": 3000}), learning_rate=1e-3)
+    assert kept
+    assert all(entry["decoder"].parameters <= 3000 for entry in kept)
+    with pytest.raises(TinyTimbreError, match="at least one configuration"):
+        expand(search(constraints={"max_parameters": 10}), learning_rate=1e-3)
+
+
+def test_ids_depend_on_what_changes_the_result_and_on_nothing_else() -> None:
+    def ids(fingerprint: str = "a", **changes: object) -> set[str]:
+        return {trial.trial_id for trial in plan_sweep(config(**changes), fingerprints={"flute": fingerprint}).trials}
+
+    assert len(ids()) == 20
+    assert ids() == ids(gates={"loudness_db": 9.0}, training={"side_by_side": 1, "checkpoint_secs": 1.0})
+    assert not ids() & ids(fingerprint="b")
+    assert not ids() & ids(training={"batch_size": 3})
+    assert not ids() & ids(seed=1)
+    assert not ids() & ids(budget={"rung_steps": [1, 2]})
+
+
+def test_ids_are_the_same_in_another_process() -> None:
+    plan = plan_sweep(config(), fingerprints={"flute": "a"})
+    code = (
+        "from tests.sweep.test_plan import config; from tinytimbre.sweep import plan_sweep;"
+        "print(*(t.trial_id for t in plan_sweep(config(), fingerprints={'flute': 'a'}).trials))"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed.split() == [trial.trial_id for trial in plan.trials]
+
+
+def test_plan_survives_a_file(tmp_path: object) -> None:
+    plan = plan_sweep(config(), fingerprints={"flute": "a", "sitar": "b"})
+    plan.save(str(tmp_path))
+    assert SweepPlan.load(str(tmp_path)) == plan
+    assert plan.instruments == ["flute", "sitar"]
+
+
+def test_strata_are_equally_wide_in_log_size() -> None:
+    sizes = [1_000, 10_000, 100_000, 1_000_000]
+    assert [stratum_of(size, sizes=sizes, strata=3) for size in sizes] == [0, 1, 2, 2]
+    assert stratum_of(500, sizes=[500, 500], strata=4) == 0
+
+
+def test_promotion_keeps_the_best_of_every_stratum() -> None:
+    plan = plan_sweep(config(), fingerprints={"flute": "a", "sitar": "b"})
+    # The larger, the better: without strata no small model would survive.
+    results = [
+        RungResult(trial_id=t.trial_id, rung=0, step=1, status="done", validation_loss=1e6 / t.parameters)
+        for t in plan.trials
+    ]
+    chosen = promote(plan, results, budget=BudgetConfig(eta=3, strata=4))
+    for instrument in plan.instruments:
+        strata = {trial.stratum for trial in plan.trials if trial.instrument == instrument}
+        kept = [plan.trial(trial_id) for trial_id in chosen if plan.trial(trial_id).instrument == instrument]
+        assert {trial.stratum for trial in kept} == strata
+        assert 20 / 3 <= len(kept) <= 20 / 3 + len(strata)
+
+
+def test_failed_trials_are_not_promoted() -> None:
+    plan = plan_sweep(config(), fingerprints={"flute": "a"})
+    results = [RungResult(trial_id=t.trial_id, rung=0, step=1, status="failed", reason="x") for t in plan.trials]
+    assert promote(plan, results, budget=BudgetConfig()) == []

@@ -1,0 +1,151 @@
+"""The verdict in words: every sentence that the gates hand to people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from tinytimbre.quality.verdict import GateResult, Outcome
+
+GATE_NAMES = {
+    "log_spectral_db": ("log spectral distance", "dB"),
+    "mel_spectral_db": ("mel spectral distance", "dB"),
+    "loudness_db": ("loudness error", "dB"),
+    "f0_accuracy_points": ("pitch accuracy lost", "points"),
+    "f0_cents": ("median pitch error", "cents"),
+    "worst_decile_log_spectral_db": ("log spectral distance of the worst tenth of the takes", "dB"),
+    "absolute_loudness_db": ("own loudness error", "dB"),
+    "absolute_log_spectral_db": ("own log spectral distance", "dB"),
+}
+
+
+def size(n_bytes: int) -> str:
+    """``950 B``, ``7.3 KB``, ``1.2 MB``; decimal thousands."""
+    if n_bytes < 1_000:
+        return f"{n_bytes} B"
+    return f"{n_bytes / 1e3:.1f} KB" if n_bytes < 1_000_000 else f"{n_bytes / 1e6:.1f} MB"
+
+
+def paired(result: GateResult, *, confidence: float, needed: int | None) -> str:
+    """The numbers of a gate with a bound, e.g. ``loudness error +0.21 dB, bound +0.35 > margin 0.3``."""
+    name, unit = GATE_NAMES[result.gate]
+    relation = "≤" if result.passed else ">"
+    text = f"{name} {_number(result.mean)} {unit} against the reference"
+    text += f", {confidence:.0%} bound {_number(result.bound)} {relation} margin {result.margin:g}"
+    if result.status == "not shown":
+        text += f" (not shown with {result.n_takes} takes{_about(needed)})"
+    return text
+
+
+def guard(result: GateResult) -> str:
+    """The numbers of a gate without a bound."""
+    name, unit = GATE_NAMES[result.gate]
+    relation = "≤" if result.mean is not None and result.mean <= result.margin else ">"
+    value = f"{result.mean:.2f}" if result.gate.startswith("absolute_") else _number(result.mean)
+    return f"{name} {value} {unit} {relation} {result.margin:g}"
+
+
+def too_few(n_takes: int) -> str:
+    """Why a gate cannot be shown at all."""
+    return f"not shown with {n_takes} take{'' if n_takes == 1 else 's'} (at least 3 are needed)"
+
+
+def lost(n_takes: int) -> str:
+    """The candidate has no value where it should."""
+    return f"no value on {n_takes} take{'' if n_takes == 1 else 's'} that the reference has"
+
+
+def excluded(broken: Sequence[GateResult]) -> str:
+    """All gates that excluded a candidate, the failed before the not shown."""
+    ordered = sorted(broken, key=lambda result: result.status)
+    return "; ".join(_with_gate(result) for result in ordered)
+
+
+def _with_gate(result: GateResult) -> str:
+    name = GATE_NAMES[result.gate][0]
+    return result.reason if result.reason.startswith(name) else f"{name}: {result.reason}"
+
+
+def outdone(better: str) -> str:
+    """A candidate that is not worth a test."""
+    return f"left out before the test: {better} is no larger and no worse on validation"
+
+
+def not_tested(stopped_at: str) -> str:
+    """A candidate after the end of the fixed sequence."""
+    return f"not tested: the sequence from large to small ended at {stopped_at}, which did not pass"
+
+
+def not_evaluated() -> str:
+    """A candidate without clips."""
+    return "not evaluated on all validation takes"
+
+
+def nothing_evaluated() -> str:
+    """No candidate has complete validation clips."""
+    return "no candidate was evaluated on all validation takes"
+
+
+def confirmed() -> str:
+    """Passed, but a smaller one did too."""
+    return "passes every gate on test; a smaller one does too"
+
+
+def is_reference() -> str:
+    """The yardstick itself."""
+    return "the reference: best mean log spectral distance on validation"
+
+
+def chosen(*, is_reference: bool) -> str:
+    """What chosen means in either case."""
+    if is_reference:
+        return "the reference itself: no smaller candidate was shown to be as good"
+    return "the smallest candidate confirmed on test, every gate passed"
+
+
+def reference_unfit(broken: Sequence[GateResult]) -> str:
+    """The best model is not good enough in itself."""
+    return f"even the best model fails on test: {excluded(broken)}"
+
+
+def none_chosen(why: str, *, nearest: str | None) -> str:
+    """Summary where nothing qualifies."""
+    text = f"No model qualifies: {why}."
+    return text + (f" The nearest is {nearest}." if nearest else "")
+
+
+def summary(
+    chosen: str,
+    reference: str,
+    *,
+    sizes: Mapping[str, int],
+    n_takes: int,
+    confidence: float,
+    smaller: Sequence[Outcome],
+) -> str:
+    """One or two sentences that stand alone."""
+    takes = f"{n_takes} test take{'' if n_takes == 1 else 's'}"
+    if chosen != reference:
+        share = sizes[chosen] / max(1, sizes[reference])
+        return (
+            f"{chosen} ({size(sizes[chosen])}) is as good as the best model {reference} ({size(sizes[reference])}) "
+            f"within every margin, with {confidence:.0%} confidence on {takes}, at {share:.0%} of its size."
+        )
+    text = f"The best model {reference} ({size(sizes[reference])}) is chosen"
+    if not smaller:
+        return f"{text}: it is also the smallest."
+    if n_takes < 3:
+        return f"{text}: that a smaller one is as good is not shown with {takes} (at least 3 are needed)."
+    return f"{text}: that a smaller one is as good is not shown with {takes}."
+
+
+def why_not(outcome: Outcome) -> str:
+    """Why one candidate is not the chosen one."""
+    return f"{outcome.candidate_id} ({size(outcome.bytes_brotli)}) {outcome.stage}: {outcome.reason}"
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:+.2f}"
+
+
+def _about(needed: int | None) -> str:
+    return f"; about {needed} would be needed" if needed else ""

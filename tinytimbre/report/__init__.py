@@ -1,0 +1,1 @@
+"""The outcome of a sweep as tables, a page and a picture."""

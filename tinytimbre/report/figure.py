@@ -1,0 +1,111 @@
+"""The quality-versus-size plot as a picture, for the README and for cards."""
+
+from __future__ import annotations
+
+import math
+import pathlib
+from typing import TYPE_CHECKING
+
+from tinytimbre.quality.wording import size
+from tinytimbre.report.data import plot_data
+from tinytimbre.report.tables import SweepTables
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+COLOURS = {"gru": "#2563a8", "cnn": "#c2571a"}
+MARKERS = {"float32": "o", "float16": "s", "uint8": "^"}
+COLUMNS = 2
+
+
+def write_figure(tables: SweepTables, *, output: pathlib.Path, metric: str = "log_spectral_db") -> None:
+    """Draws one panel per instrument; the suffix of ``output`` (.png or .svg) chooses the format."""
+    from matplotlib.figure import Figure
+
+    names = tables.instruments
+    columns = min(COLUMNS, max(1, len(names)))
+    rows = max(1, math.ceil(len(names) / columns))
+    figure = Figure(figsize=(5.4 * columns, 3.7 * rows), layout="constrained", facecolor="white")
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for panel, instrument in zip(panels, names, strict=False):
+        _panel(panel, plot_data(tables, instrument=instrument), metric=metric)
+    for panel in panels[len(names) :]:
+        panel.set_axis_off()
+    handles, labels = _legend()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize=8.5)
+    output = pathlib.Path(output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    # No date inside: the same sweep gives the same bytes.
+    metadata = {"Date": None} if output.suffix == ".svg" else {}
+    figure.savefig(output, dpi=150, metadata=metadata)
+
+
+def _panel(axes: Axes, data: dict, *, metric: str) -> None:
+    own = next(entry for entry in data["metrics"] if entry["name"] == metric)
+    points = {p["candidate_id"]: p for p in data["points"] if p[metric] is not None and p["total_brotli"]}
+    for point in points.values():
+        axes.plot(
+            point["total_brotli"],
+            point[metric],
+            MARKERS.get(point["quantisation"], "o"),
+            color=COLOURS.get(point["decoder"], "#666666"),
+            markersize=5,
+            alpha=0.75,
+            markeredgecolor="white",
+            markeredgewidth=0.5,
+        )
+    front = [points[candidate] for candidate in own["front"] if candidate in points]
+    sizes, values = [p["total_brotli"] for p in front], [p[metric] for p in front]
+    axes.step(sizes, values, where="post", color="#7a858f", linewidth=1.2)
+    if own["limit"] is not None:
+        axes.axhline(own["limit"], color="#b3312c", linestyle="--", linewidth=1.2)
+    _name_roles(axes, data["roles"], points, metric=metric, worse=own["worse"])
+    _style(axes, title=data["instrument"], metric=metric)
+    low, high = axes.get_ylim()
+    # Room on the good side for the names, which stand where no point can be.
+    room = 0.12 * (high - low)
+    axes.set_ylim((low - room, high) if own["worse"] > 0 else (low, high + room))
+
+
+def _name_roles(axes: Axes, roles: dict[str, str], points: dict[str, dict], *, metric: str, worse: int) -> None:
+    named: dict[str, list[str]] = {}
+    for role in ("best", "chosen"):
+        if roles.get(role) in points:
+            named.setdefault(roles[role], []).append(role)
+    for candidate, names in named.items():
+        at = (points[candidate]["total_brotli"], points[candidate][metric])
+        axes.plot(*at, "o", markersize=12, markerfacecolor="none", markeredgecolor="#1d2125", markeredgewidth=1.4)
+        text = f"{' = '.join(names)}\n{size(at[0])}"
+        shift = (-9, -9) if worse > 0 else (-9, 9)
+        vertical = "top" if worse > 0 else "bottom"
+        axes.annotate(
+            text, at, shift, textcoords="offset points", ha="right", va=vertical, fontsize=8.5, fontweight="bold"
+        )
+
+
+def _style(axes: Axes, *, title: str, metric: str) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda n_bytes, _: size(int(n_bytes)).replace(".0 ", " ")))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.tick_params(labelsize=8.5)
+    axes.margins(x=0.06, y=0.1)
+    axes.grid(color="#eceeef")
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    # A dollar sign in a name is no formula.
+    axes.set_title(title.replace("$", r"\$"), loc="left", fontsize=11, fontweight="bold")
+    axes.set_xlabel("size of the whole model, brotli", fontsize=9)
+    label = metric.removesuffix("_db").replace("_", " ")
+    axes.set_ylabel(f"{label}{' distance, dB' if metric.endswith('spectral_db') else ''}", fontsize=9)
+
+
+def _legend() -> tuple[list, list[str]]:
+    from matplotlib.lines import Line2D
+
+    dots = [Line2D([], [], marker="o", linestyle="", color=colour) for colour in COLOURS.values()]
+    shapes = [Line2D([], [], marker=marker, linestyle="", color="#666666") for marker in MARKERS.values()]
+    lines = [Line2D([], [], color="#7a858f"), Line2D([], [], color="#b3312c", linestyle="--")]
+    return [*dots, *shapes, *lines], [*(kind.upper() for kind in COLOURS), *MARKERS, "front", "best + margin"]

@@ -1,0 +1,194 @@
+"""The data of a finished sweep, in one folder: what every table, plot and page is made from.
+
+`SweepTables.save` writes trials, candidates, clips and curves as Parquet, the verdicts and the list of sounds as
+JSON, the sounds as FLAC; `SweepTables.load` reads them back.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+import re
+import shutil
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import soundfile
+
+from tinytimbre.errors import TinyTimbreError
+from tinytimbre.quality.verdict import Candidate, Verdict
+
+Role = Literal["original", "best", "chosen", "smaller"]
+ROLES: tuple[Role, ...] = ("original", "best", "chosen", "smaller")
+METRIC_COLUMNS = ("log_spectral_db", "mel_spectral_db", "loudness_db", "f0_accuracy_points", "f0_cents")
+SIZE_COLUMNS = tuple(
+    f"{part}_{unit}" for unit in ("bytes", "brotli") for part in ("graph", "weights", "settings", "total")
+)
+TRIAL_COLUMNS = (
+    "trial_id", "instrument", "status", "reason", "rung", "steps", "stratum", "decoder", "input", "harmonics",
+    "noise_bands", "width", "depth", "kernel_size", "parameters", "decoder_mflops", "validation_loss", "train_seconds",
+)  # fmt: skip
+CANDIDATE_COLUMNS = (
+    "candidate_id", "trial_id", "instrument", "quantisation", *SIZE_COLUMNS, "parameters", "decoder_mflops",
+    "tfjs_max_abs_error", *METRIC_COLUMNS, "status",
+)  # fmt: skip
+CLIP_COLUMNS = ("candidate_id", "instrument", "split", "recording_id", "take_id", *METRIC_COLUMNS)
+CURVE_COLUMNS = ("trial_id", "step", "train_loss", "validation_loss")
+TABLES = {"trials": TRIAL_COLUMNS, "candidates": CANDIDATE_COLUMNS, "clips": CLIP_COLUMNS, "curves": CURVE_COLUMNS}
+
+
+@dataclasses.dataclass(frozen=True)
+class AudioClip:
+    """A sound to listen to; ``candidate_id`` is empty for the original, ``path`` a file soundfile reads."""
+
+    instrument: str
+    recording_id: str
+    role: Role
+    candidate_id: str
+    path: pathlib.Path
+    sample_rate_hz: int
+
+
+@dataclasses.dataclass(frozen=True)
+class SweepTables:
+    """Everything a report shows. Columns at least those of `TABLES`; metric means of candidates are on test.
+
+    ``trials.status``: "done", "stopped" (not promoted) or "failed" (then ``reason`` says why);
+    ``candidates.status``: "evaluated" or "failed".
+    """
+
+    trials: pd.DataFrame
+    candidates: pd.DataFrame
+    clips: pd.DataFrame
+    curves: pd.DataFrame
+    verdicts: dict[str, Verdict]
+    audio: list[AudioClip]
+
+    def __post_init__(self) -> None:
+        for name, columns in TABLES.items():
+            missing = [column for column in columns if column not in getattr(self, name).columns]
+            if missing:
+                raise TinyTimbreError(f"the table {name!r} lacks columns", got=f"missing: {', '.join(missing)}")
+
+    @property
+    def instruments(self) -> list[str]:
+        """Sorted; also those that have only failed trials."""
+        return sorted({*self.trials["instrument"], *self.candidates["instrument"], *self.verdicts})
+
+    def save(self, directory: str | pathlib.Path) -> None:
+        """Writes four Parquet files, ``verdicts.json``, ``audio.json`` and ``audio/*.flac``."""
+        directory = pathlib.Path(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        for name in TABLES:
+            getattr(self, name).to_parquet(directory / f"{name}.parquet", index=False)
+        verdicts = {name: verdict.model_dump(mode="json") for name, verdict in self.verdicts.items()}
+        _write_json(directory / "verdicts.json", verdicts)
+        _write_json(directory / "audio.json", [_saved_clip(clip, directory) for clip in self.audio])
+
+    @classmethod
+    def load(cls, directory: str | pathlib.Path) -> SweepTables:
+        """Reads what `save` wrote.
+
+        Raises:
+            TinyTimbreError: a file is missing, or a table lacks columns.
+        """
+        directory = pathlib.Path(directory)
+        for name in [*(f"{table}.parquet" for table in TABLES), "verdicts.json", "audio.json"]:
+            if not (directory / name).is_file():
+                raise TinyTimbreError(
+                    "a sweep's tables are four Parquet and two JSON files", got=f"{directory / name} is missing"
+                )
+        verdicts = json.loads((directory / "verdicts.json").read_text())
+        clips = json.loads((directory / "audio.json").read_text())
+        return cls(
+            **{name: pd.read_parquet(directory / f"{name}.parquet") for name in TABLES},
+            verdicts={name: Verdict.model_validate(verdict) for name, verdict in verdicts.items()},
+            audio=[AudioClip(**{**clip, "path": directory / clip["path"]}) for clip in clips],
+        )
+
+
+def empty_table(name: str) -> pd.DataFrame:
+    """A table of `TABLES` without rows."""
+    return pd.DataFrame(columns=list(TABLES[name]))
+
+
+def candidates_of(candidates: pd.DataFrame, *, instrument: str) -> list[Candidate]:
+    """The rows of one instrument as the gates want them; failed ones too, they have no clips."""
+    own = candidates[(candidates["instrument"] == instrument) & candidates["total_brotli"].notna()]
+    columns = ["candidate_id", "total_brotli", "parameters", "decoder_mflops", "quantisation"]
+    return [
+        Candidate(
+            candidate_id=str(candidate_id),
+            instrument=instrument,
+            bytes_brotli=int(n_bytes),
+            parameters=int(parameters),
+            decoder_mflops=float(mflops),
+            quantisation=str(quantisation),
+        )
+        for candidate_id, n_bytes, parameters, mflops, quantisation in own[columns].to_numpy(object)
+    ]
+
+
+def metric_means(clips: pd.DataFrame, *, split: str = "test") -> pd.DataFrame:
+    """Mean over takes of every metric (recordings of one take averaged first); index ``candidate_id``."""
+    own = clips[clips["split"] == split]
+    per_take = own.groupby(["candidate_id", "take_id"], observed=True)[list(METRIC_COLUMNS)].mean()
+    return per_take.groupby("candidate_id", observed=True).mean()
+
+
+def front(candidates: pd.DataFrame, *, quality: str = "log_spectral_db", size: str = "total_brotli") -> pd.DataFrame:
+    """The candidates that no other beats in size and quality (lower is better in both), smallest first."""
+    known = candidates[candidates[quality].notna() & candidates[size].notna()]
+    ordered = known.sort_values([size, quality, "candidate_id"])
+    best_before = ordered[quality].astype(float).cummin().shift(fill_value=np.inf)
+    return ordered[ordered[quality] < best_before]
+
+
+def neighbours(tables: SweepTables, *, instrument: str) -> dict[str, str]:
+    """Who plays which role: candidate ids under "best", "chosen" and "smaller" (where they exist).
+
+    "smaller" is the next smaller point of the front below the chosen one, or below the best where none is chosen.
+    """
+    verdict = tables.verdicts.get(instrument)
+    return {} if verdict is None else roles(tables.candidates, verdict)
+
+
+def roles(candidates: pd.DataFrame, verdict: Verdict) -> dict[str, str]:
+    """As `neighbours`, from the parts."""
+    found = {"best": verdict.reference, "chosen": verdict.chosen}
+    own = candidates[candidates["instrument"] == verdict.instrument]
+    anchor = own[own["candidate_id"] == (verdict.chosen or verdict.nearest or verdict.reference)]
+    if len(anchor):
+        below = front(own[own["total_brotli"] < anchor["total_brotli"].iloc[0]])
+        found["smaller"] = str(below["candidate_id"].iloc[-1]) if len(below) else None
+    return {role: candidate for role, candidate in found.items() if candidate}
+
+
+def _saved_clip(clip: AudioClip, directory: pathlib.Path) -> dict[str, str | int]:
+    """Puts the sound into ``directory`` as FLAC; returns its JSON record."""
+    stem = "-".join(_safe(part) for part in (clip.instrument, clip.recording_id, clip.role))
+    relative = pathlib.Path("audio") / f"{stem}.flac"
+    target = directory / relative
+    target.parent.mkdir(exist_ok=True)
+    source = pathlib.Path(clip.path)
+    if not (target.exists() and source.exists() and target.samefile(source)):
+        _as_flac(source, target)
+    return {**dataclasses.asdict(clip), "path": relative.as_posix()}
+
+
+def _as_flac(source: pathlib.Path, target: pathlib.Path) -> None:
+    if source.suffix.lower() == ".flac":
+        shutil.copyfile(source, target)
+        return
+    audio, sample_rate_hz = soundfile.read(source, dtype="float32")
+    soundfile.write(target, audio, sample_rate_hz, subtype="PCM_16")
+
+
+def _safe(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.]+", "_", name) or "_"
+
+
+def _write_json(path: pathlib.Path, value: object) -> None:
+    path.write_text(json.dumps(value, indent=1, sort_keys=True, allow_nan=False))

@@ -1,0 +1,96 @@
+"""The outcome of a sweep as tables for the terminal; whoever runs it prints them with rich."""
+
+from __future__ import annotations
+
+import pandas as pd
+import rich.markup
+import rich.table
+
+from tinytimbre.quality.verdict import Verdict
+from tinytimbre.quality.wording import size
+from tinytimbre.report.data import plain
+from tinytimbre.report.tables import SweepTables, front, roles
+
+
+def summary_table(tables: SweepTables) -> rich.table.Table:
+    """A row per instrument: trials, the chosen model's size, cost and quality, the verdict."""
+    table = rich.table.Table(title="What ships", title_justify="left")
+    table.add_column("instrument", style="bold")
+    for name in ("trials", "on disk", "brotli", "MFLOP/s", "log spectral dB", "pitch acc. %"):
+        table.add_column(name, justify="right")
+    table.add_column("model", overflow="fold")
+    table.add_column("verdict")
+    for instrument in tables.instruments:
+        table.add_row(*_summary_row(tables, instrument))
+    return table
+
+
+def front_table(tables: SweepTables, *, instrument: str) -> rich.table.Table:
+    """The quality-versus-size front of one instrument, smallest first; the roles of its models named."""
+    own = tables.candidates[tables.candidates["instrument"] == instrument]
+    verdict = tables.verdicts.get(instrument)
+    named = {candidate: role for role, candidate in (roles(own, verdict) if verdict else {}).items()}
+    stages = {o.candidate_id: o.stage for o in verdict.outcomes} if verdict else {}
+    title = f"{rich.markup.escape(instrument)}: best quality at each size"
+    table = rich.table.Table(title=title, title_justify="left")
+    table.add_column("model", overflow="fold")
+    for name in (
+        "brotli",
+        "parameters",
+        "MFLOP/s",
+        "log spectral dB",
+        "mel dB",
+        "loudness dB",
+        "pitch acc. %",
+        "cents",
+    ):
+        table.add_column(name, justify="right")
+    table.add_column("verdict")
+    for row in front(own).to_dict("records"):
+        candidate = str(row["candidate_id"])
+        mark = {"chosen": "bold green", "best": "bold"}.get(named.get(candidate, ""), "")
+        stage = "best" if named.get(candidate) == "best" else stages.get(candidate, "")
+        table.add_row(rich.markup.escape(candidate), *_numbers(row), stage, style=mark)
+    return table
+
+
+def _summary_row(tables: SweepTables, instrument: str) -> list[str]:
+    trials = tables.trials[tables.trials["instrument"] == instrument]
+    failed = int((trials["status"].isna() | (trials["status"] == "failed")).sum())
+    count = f"{len(trials)}" + (f" ({failed} failed)" if failed else "")
+    verdict = tables.verdicts.get(instrument)
+    shown = tables.candidates[tables.candidates["candidate_id"] == _named(verdict)]
+    name = rich.markup.escape(instrument)
+    if not len(shown):
+        return [name, count, *["–"] * 6, verdict_words(verdict)]
+    row = shown.iloc[0]
+    sizes = [size(int(row[column])) if pd.notna(row[column]) else "–" for column in ("total_bytes", "total_brotli")]
+    quality = [_number(row[column]) for column in ("decoder_mflops", "log_spectral_db", "f0_accuracy_points")]
+    return [name, count, *sizes, *quality, rich.markup.escape(str(row["candidate_id"])), verdict_words(verdict)]
+
+
+def verdict_words(verdict: Verdict | None) -> str:
+    """The verdict in a few words, with rich's colours; the whole is ``verdict.summary``."""
+    if verdict is None:
+        return "[red]no verdict[/]: nothing was evaluated"
+    takes = f"{verdict.n_takes} test take{'' if verdict.n_takes == 1 else 's'}"
+    if verdict.chosen is None:
+        return "[red]none qualifies[/]; this is the nearest" if verdict.nearest else "[red]none qualifies[/]"
+    if verdict.shown:
+        return f"[green]as good as the best[/], {verdict.confidence:.0%} sure on {takes}"
+    return f"[yellow]best model kept[/]: smaller not shown with {takes}"
+
+
+def _named(verdict: Verdict | None) -> str | None:
+    return (verdict.chosen or verdict.nearest) if verdict else None
+
+
+def _numbers(row: dict[object, object]) -> list[str]:
+    sizes = [size(int(str(row["total_brotli"]))), f"{int(str(row['parameters'])):,}", _number(row["decoder_mflops"])]
+    columns = ("log_spectral_db", "mel_spectral_db", "loudness_db", "f0_accuracy_points", "f0_cents")
+    return [*sizes, *(_number(row[column]) for column in columns)]
+
+
+def _number(value: object) -> str:
+    number = plain(value)
+    return "–" if number is None else f"{float(number):.2f}"
