@@ -42,6 +42,7 @@ class AudioConfig(Section):
     max_silent_share: float = pydantic.Field(0.9, gt=0, le=1)
     max_clipped_share: float = pydantic.Field(0.01, ge=0, le=1)
     min_voiced_share: float = pydantic.Field(0.3, ge=0, le=1)
+    max_inharmonic_share: float = pydantic.Field(0.4, gt=0, le=1, description="energy off one pitch's harmonics")
 
 
 class SplitConfig(Section):

@@ -34,7 +34,7 @@ def test_numbers_by_hand() -> None:
 
 
 def test_doubtful_and_silent_frames_do_not_count() -> None:
-    takes = [take([60, 60]), take([90] * 50, confidence=0.5), take([30] * 50, energy_db=-70)]
+    takes = [take([60, 60]), take([90] * 50, confidence=0.4), take([30] * 50, energy_db=-70)]
     statistics = instrument_statistics(takes, frame_rate_hz=50)
     assert statistics.pitch_midi.min == statistics.pitch_midi.max == pytest.approx(60, abs=1e-3)
     assert statistics.voiced_seconds == pytest.approx(0.04)

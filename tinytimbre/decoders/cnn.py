@@ -54,4 +54,4 @@ class CnnDecoder(Decoder):
         width = self.spec.width
         kernel = tf.reshape(self._weights[f"conv{block}_kernel"], [self.spec.kernel_size * width, width])
         hidden = tf.nn.relu(tf.matmul(tf.concat(taps, axis=-1), kernel) + self._weights[f"conv{block}_bias"])
-        return x + tf.matmul(hidden, self._weights[f"mix{block}_kernel"]) + self._weights[f"mix{block}_bias"]
+        return x + (tf.matmul(hidden, self._weights[f"mix{block}_kernel"]) + self._weights[f"mix{block}_bias"])

@@ -15,7 +15,6 @@ from tinytimbre.config import InputKind
 from tinytimbre.errors import TinyTimbreError
 from tinytimbre.features.scaling import hz_to_midi, midi_to_hz
 from tinytimbre.features.statistics import (
-    CONFIDENT,
     SILENT_RMS_DB,
     Distribution,
     InstrumentStatistics,
@@ -24,7 +23,6 @@ from tinytimbre.features.statistics import (
 )
 from tinytimbre.transfer.analysis import SourceFeatures
 
-VOICED = 0.5
 MAX_OCTAVES = 6
 # A shift must gain half a semitone a frame for every octave it moves the melody.
 OCTAVE_COST_SEMITONES = 0.5
@@ -164,11 +162,10 @@ def gate(tones: np.ndarray, *, frame_rate_hz: float) -> np.ndarray:
 
 
 def _played_frames(source: SourceFeatures) -> np.ndarray:
-    """Frames to take statistics from: the confident ones, or else all that are voiced."""
-    for confident in (CONFIDENT, VOICED):
-        played = is_played(source.f0_confidence, source.rms_energy_db, confident=confident)
-        if played.any():
-            return played
+    """Frames to take statistics from."""
+    played = is_played(source.f0_confidence, source.rms_energy_db)
+    if played.any():
+        return played
     if source.rms_energy_db.max(initial=-80.0) <= SILENT_RMS_DB:
         raise TinyTimbreError(
             "the source must be audible",
@@ -185,5 +182,5 @@ def _played_frames(source: SourceFeatures) -> np.ndarray:
 
 def _tones(source: SourceFeatures, *, frame_rate_hz: float) -> np.ndarray:
     """Bool [T]: voiced and audible, without bursts too short to be a tone."""
-    voiced = is_played(source.f0_confidence, source.rms_energy_db, confident=VOICED)
+    voiced = is_played(source.f0_confidence, source.rms_energy_db)
     return scipy.ndimage.binary_opening(voiced, np.ones(max(1, round(SHORTEST_TONE_SECS * frame_rate_hz))))

@@ -1,0 +1,1 @@
+"""Pitch, loudness and energy of every recording, through Beam."""

@@ -1,0 +1,1 @@
+"""Blessed models go where clients find them."""

@@ -1,0 +1,1 @@
+"""What the exported models sound like, in numbers."""

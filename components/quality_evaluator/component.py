@@ -1,0 +1,74 @@
+"""QualityEvaluator: `WebModels` on held-out takes → `SweepReport`."""
+
+from __future__ import annotations
+
+from tfx.dsl.components.base.base_component import BaseComponent
+from tfx.dsl.components.base.executor_spec import ExecutorClassSpec
+from tfx.types.channel import BaseChannel, Channel
+from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+
+from components.artifacts import Features, SweepPlan, SweepReport, WebModels
+from components.quality_evaluator.executor import Executor
+from components.scope import scoped
+from components.versions import code_version
+from tinytimbre.config import SweepConfig
+
+PACKAGES = ("audio", "export", "features", "quality", "synthesis")
+
+
+class QualityEvaluatorSpec(ComponentSpec):
+    """What the executor is given and what it makes."""
+
+    PARAMETERS = {  # noqa: RUF012
+        "store": ExecutionParameter(type=str),
+        "cache": ExecutionParameter(type=str),
+        "config": ExecutionParameter(type=str),
+        "code_version": ExecutionParameter(type=str),
+    }
+    INPUTS = {  # noqa: RUF012
+        "features": ChannelParameter(type=Features),
+        "plan": ChannelParameter(type=SweepPlan),
+        "models": ChannelParameter(type=WebModels),
+    }
+    OUTPUTS = {"report": ChannelParameter(type=SweepReport)}  # noqa: RUF012
+
+
+class QualityEvaluator(BaseComponent):
+    """Runs the exported bundles in TensorFlow.js on validation and test takes and measures what comes out.
+
+    Inputs:
+        features: `components.Features`.
+        plan: `components.SweepPlan`.
+        models: `components.WebModels`.
+
+    Outputs:
+        report: `components.SweepReport`: tables without verdicts, and renderings to listen to.
+    """
+
+    SPEC_CLASS = QualityEvaluatorSpec
+    EXECUTOR_SPEC = ExecutorClassSpec(Executor)
+
+    def __init__(
+        self,
+        *,
+        features: BaseChannel,
+        plan: BaseChannel,
+        models: BaseChannel,
+        store: str,
+        cache: str,
+        config: SweepConfig,
+    ) -> None:
+        """Builds the node; `store` is the trial store, `cache` keeps evaluations of single models across runs."""
+        packages = [f"tinytimbre.{name}" for name in PACKAGES]
+        super().__init__(
+            QualityEvaluatorSpec(
+                features=features,
+                plan=plan,
+                models=models,
+                store=store,
+                cache=cache,
+                config=scoped(config, "audio", "features"),
+                code_version=code_version(*packages, "components.quality_evaluator"),
+                report=Channel(type=SweepReport),
+            )
+        )

@@ -1,0 +1,156 @@
+"""Evaluates exported models: TF.js gives the controls, processes synthesise and measure.
+
+with evaluation_pool(jobs) as pool:
+    evaluations = evaluate_trial(bundles, takes=takes, pool=pool, config=config)
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import multiprocessing
+import os
+import pathlib
+import signal
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from tinytimbre.config import SweepConfig
+from tinytimbre.errors import TinyTimbreError
+from tinytimbre.export.node import BundleRun, max_abs_error, run_bundles
+from tinytimbre.export.settings import BundleSettings, read_settings
+from tinytimbre.features.examples import TakeFeatures
+from tinytimbre.features.scaling import scale_inputs
+from tinytimbre.quality.evaluate import evaluate_take
+from tinytimbre.synthesis import synthesise
+
+Pool = concurrent.futures.Executor
+
+TFJS_TOLERANCE = 1e-3
+"""Largest difference between TF.js and TensorFlow that counts as rounding; controls lie in [0, 2]."""
+
+COMPARED_FRAMES = 500
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class HeldOut:
+    """A take that no model was trained on; ``listen`` says whether its renderings are kept."""
+
+    split: str
+    features: TakeFeatures
+    listen: bool
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Evaluation:
+    """One model on all held-out takes.
+
+    Attributes:
+        clips: a dictionary per take: split, recording_id, take_id and the metrics.
+        tfjs_max_abs_error: largest difference between TF.js and TensorFlow.
+        reason: why there is no result; empty where there is one.
+        renderings: float32 audio of takes to listen to, by recording id.
+    """
+
+    clips: list[dict[str, str | float]]
+    tfjs_max_abs_error: float
+    reason: str = ""
+    renderings: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+
+@contextlib.contextmanager
+def evaluation_pool(jobs: int) -> Iterator[Pool]:
+    """Processes that measure; forked from a clean server, since this process has run TensorFlow."""
+    context = multiprocessing.get_context("forkserver")
+    pool = concurrent.futures.ProcessPoolExecutor(jobs, mp_context=context, initializer=_end_with_parent)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """A killed parent cannot tell its workers to stop; they would wait for ever."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+
+
+def evaluate_trial(
+    bundles: Sequence[pathlib.Path], *, takes: Sequence[HeldOut], pool: Pool, config: SweepConfig
+) -> list[Evaluation]:
+    """Evaluates the bundles of one trial; a bundle that cannot be measured carries the reason."""
+    settings = [read_settings(bundle) for bundle in bundles]
+    runs = [
+        BundleRun(bundle, decoder_inputs(take.features, kind=own.input))
+        for bundle, own in zip(bundles, settings, strict=True)
+        for take in takes
+    ]
+    controls = run_bundles(runs)
+    tasks = [
+        pool.submit(render_and_measure, take, controls=made, settings=own, tracker=config.features.f0_tracker)
+        for own, start in zip(settings, range(0, len(runs), len(takes)), strict=True)
+        for take, made in zip(takes, controls[start : start + len(takes)], strict=True)
+    ]
+    evaluations = []
+    for index, bundle in enumerate(bundles):
+        part = slice(index * len(takes), (index + 1) * len(takes))
+        error = _tfjs_error(bundle, runs[part.start], controls[part.start])
+        evaluations.append(_collect(tasks[part], takes, error))
+    return evaluations
+
+
+def decoder_inputs(take: TakeFeatures, *, kind: str) -> np.ndarray:
+    """Float32 [T, 2]: scaled pitch and the level the decoder was trained with."""
+    return scale_inputs(take.f0_hz, take.loudness_db if kind == "loudness" else take.rms_energy_db)
+
+
+def render_and_measure(
+    take: HeldOut, *, controls: np.ndarray, settings: BundleSettings, tracker: str
+) -> tuple[dict[str, str | float], np.ndarray | None]:
+    """One row of the clip table, and the audio where it is to be kept."""
+    audio = synthesise(
+        controls,
+        take.features.f0_hz,
+        harmonics=settings.harmonics,
+        noise_bands=settings.noise_bands,
+        hop=settings.hop,
+        sample_rate_hz=settings.sample_rate_hz,
+        noise_seed=settings.noise_seed,
+    )
+    metrics = evaluate_take(
+        take.features,
+        audio,
+        sample_rate_hz=settings.sample_rate_hz,
+        frame_rate_hz=settings.frame_rate_hz,
+        tracker=tracker,
+    )
+    row = {"split": take.split, "recording_id": take.features.recording_id, "take_id": take.features.take_id}
+    return {**row, **metrics}, audio if take.listen else None
+
+
+def _tfjs_error(bundle: pathlib.Path, run: BundleRun, controls: np.ndarray) -> float:
+    """The model is causal, so a beginning can be compared with a beginning."""
+    return max_abs_error(bundle, inputs=run.inputs[:COMPARED_FRAMES], controls=controls[:COMPARED_FRAMES])
+
+
+def _collect(
+    tasks: Sequence[concurrent.futures.Future[tuple[dict[str, str | float], np.ndarray | None]]],
+    takes: Sequence[HeldOut],
+    tfjs_error: float,
+) -> Evaluation:
+    if not tfjs_error <= TFJS_TOLERANCE:
+        reason = f"TensorFlow.js and TensorFlow differ by {tfjs_error:.2g}, more than {TFJS_TOLERANCE:g}"
+        return Evaluation([], tfjs_error, reason)
+    try:
+        results = [task.result() for task in tasks]
+    except TinyTimbreError as error:
+        return Evaluation([], tfjs_error, str(error))
+    audio = {
+        take.features.recording_id: made for take, (_, made) in zip(takes, results, strict=True) if made is not None
+    }
+    return Evaluation([row for row, _ in results], tfjs_error, renderings=audio)

@@ -1,0 +1,95 @@
+"""From plan, trial store and evaluations to the tables of a sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from components.quality_evaluator.evaluation import Evaluation
+from components.web_models import WebModel
+from tinytimbre.report.tables import (
+    CANDIDATE_COLUMNS,
+    CLIP_COLUMNS,
+    CURVE_COLUMNS,
+    METRIC_COLUMNS,
+    TRIAL_COLUMNS,
+    SweepTables,
+    metric_means,
+)
+from tinytimbre.sweep import RungResult, SweepPlan, Trial, TrialStore
+
+
+def sweep_tables(
+    plan: SweepPlan, *, store: TrialStore, models: Sequence[WebModel], evaluations: Mapping[str, Evaluation]
+) -> SweepTables:
+    """Tables without verdicts and sounds; `evaluations` by candidate id."""
+    clips = _table(_clip_rows(models, evaluations), CLIP_COLUMNS)
+    return SweepTables(
+        trials=_table((_trial_row(trial, plan=plan, store=store) for trial in plan.trials), TRIAL_COLUMNS),
+        candidates=_candidates(plan, models=models, evaluations=evaluations, clips=clips),
+        clips=clips,
+        curves=_table(_curve_rows(plan, store=store), CURVE_COLUMNS),
+        verdicts={},
+        audio=[],
+    )
+
+
+def _table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
+    return pd.DataFrame(list(rows), columns=list(columns))
+
+
+def _trial_row(trial: Trial, *, plan: SweepPlan, store: TrialStore) -> dict[str, Any]:
+    results = [result for result in store.results(trial.trial_id) if result.rung < len(plan.rungs)]
+    last = results[-1] if results else None
+    spec = trial.decoder.model_dump()
+    return {
+        **{key: getattr(trial, key) for key in ("trial_id", "instrument", "stratum", "parameters", "decoder_mflops")},
+        **{key: value for key, value in spec.items() if key != "kind"},
+        "decoder": trial.decoder.kind,
+        "status": _status(last, n_rungs=len(plan.rungs)),
+        "reason": last.reason if last else "not trained",
+        "rung": last.rung if last else -1,
+        "steps": last.step if last else 0,
+        "validation_loss": last.validation_loss if last else None,
+        "train_seconds": sum(result.train_seconds for result in results),
+    }
+
+
+def _status(last: RungResult | None, *, n_rungs: int) -> str:
+    if last is None or last.status == "failed":
+        return "failed"
+    return "done" if last.rung == n_rungs - 1 else "stopped"
+
+
+def _clip_rows(models: Sequence[WebModel], evaluations: Mapping[str, Evaluation]) -> Iterable[dict[str, Any]]:
+    for model in models:
+        for clip in evaluations[model.candidate_id].clips:
+            yield {"candidate_id": model.candidate_id, "instrument": model.instrument, **clip}
+
+
+def _candidates(
+    plan: SweepPlan, *, models: Sequence[WebModel], evaluations: Mapping[str, Evaluation], clips: pd.DataFrame
+) -> pd.DataFrame:
+    rows = []
+    for model in models:
+        trial, evaluation = plan.trial(model.trial_id), evaluations[model.candidate_id]
+        rows.append(
+            {
+                **model.model_dump(include={"candidate_id", "trial_id", "instrument", "quantisation"}),
+                **model.size.model_dump(),
+                "parameters": trial.parameters,
+                "decoder_mflops": trial.decoder_mflops,
+                "tfjs_max_abs_error": evaluation.tfjs_max_abs_error,
+                "status": "failed" if evaluation.reason else "evaluated",
+            }
+        )
+    columns = [column for column in CANDIDATE_COLUMNS if column not in METRIC_COLUMNS]
+    return _table(rows, columns).join(metric_means(clips), on="candidate_id")
+
+
+def _curve_rows(plan: SweepPlan, *, store: TrialStore) -> Iterable[dict[str, Any]]:
+    for trial in plan.trials:
+        for row in store.curve(trial.trial_id):
+            yield {"trial_id": trial.trial_id, "validation_loss": None, **row}

@@ -1,0 +1,1 @@
+"""Recordings in: read, checked, grouped into takes, split."""

@@ -1,0 +1,1 @@
+"""Search space and features to trials."""

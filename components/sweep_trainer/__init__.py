@@ -1,0 +1,1 @@
+"""One rung of successive halving, or one shard of it."""

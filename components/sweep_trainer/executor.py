@@ -1,0 +1,38 @@
+"""Calls `tinytimbre.sweep.train_rung`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tfx.dsl.components.base.base_executor import BaseExecutor
+
+from components.channels import Artifacts, folder, only, optional_folder
+from components.resources import jobs
+from components.trial_results import load_survivors, save_results
+from tinytimbre.config import config_from_json
+from tinytimbre.sweep import SweepPlan, TrialStore, train_rung
+
+
+class Executor(BaseExecutor):
+    """`Features`, `SweepPlan`, survivors → `Trials`."""
+
+    def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Mapping[str, Any]) -> None:  # noqa: N802
+        """Trains the shard's trials and writes their results."""
+        plan = SweepPlan.load(folder(input_dict, "plan"))
+        before = optional_folder(input_dict, "survivors")
+        trial_ids = load_survivors(before) if before else [trial.trial_id for trial in plan.trials]
+        results = train_rung(
+            plan,
+            trial_ids=trial_ids[exec_properties["shard"] :: exec_properties["shards"]],
+            rung=exec_properties["rung"],
+            features_dir=str(folder(input_dict, "features")),
+            store=TrialStore(exec_properties["store"]),
+            config=config_from_json(exec_properties["config"]),
+            jobs=jobs(),
+        )
+        save_results(results, folder(output_dict, "trials"))
+        artifact = only(output_dict, "trials")
+        artifact.set_int_custom_property("rung", exec_properties["rung"])
+        for status in ("done", "failed"):
+            artifact.set_int_custom_property(f"n_{status}", sum(result.status == status for result in results))

@@ -1,0 +1,1 @@
+"""Finalists as TensorFlow.js bundles."""

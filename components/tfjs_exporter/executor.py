@@ -1,0 +1,75 @@
+"""Calls `tinytimbre.export.bundle.export_bundle` for every finalist."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from tfx.dsl.components.base.base_executor import BaseExecutor
+
+from components.channels import Artifacts, folder, only
+from components.trial_results import load_survivors
+from components.web_models import WebModel, save_models
+from tinytimbre.audio.recording import RecordingSet
+from tinytimbre.config import SweepConfig, config_from_json
+from tinytimbre.export.bundle import export_bundle
+from tinytimbre.export.settings import BundleSettings, DataLicence, make_settings
+from tinytimbre.export.size import measure_bundle
+from tinytimbre.features.artifact import load_index, load_statistics
+from tinytimbre.progress import track
+from tinytimbre.sweep import SweepPlan, Trial, TrialStore
+
+
+class Executor(BaseExecutor):
+    """Finalists → `WebModels`."""
+
+    def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Mapping[str, Any]) -> None:  # noqa: N802
+        """Exports all finalists and lists the bundles."""
+        config = config_from_json(exec_properties["config"])
+        plan, output = SweepPlan.load(folder(input_dict, "plan")), folder(output_dict, "models")
+        finalists = [plan.trial(trial_id) for trial_id in load_survivors(folder(input_dict, "finalists"))]
+        store = TrialStore(exec_properties["store"])
+        models = []
+        for trial in track(finalists, label="export", unit="models"):
+            settings = _settings(trial, config=config, input_dict=input_dict)
+            models += _export(trial, settings=settings, store=store, config=config, output=output)
+        save_models(models, output)
+        only(output_dict, "models").set_int_custom_property("n_models", len(models))
+
+
+def _settings(trial: Trial, *, config: SweepConfig, input_dict: Artifacts) -> BundleSettings:
+    features = folder(input_dict, "features")
+    recordings = RecordingSet.load(folder(input_dict, "recordings")).accepted(trial.instrument)
+    licences = {(r.source, r.licence, r.attribution) for r in recordings}
+    return make_settings(
+        config=config,
+        decoder=trial.decoder,
+        instrument=trial.instrument,
+        trial_id=trial.trial_id,
+        statistics=load_statistics(features)[trial.instrument],
+        features_fingerprint=load_index(features).fingerprints[trial.instrument],
+        data=tuple(DataLicence(source=s, licence=c, attribution=a) for s, c, a in sorted(licences)),
+    )
+
+
+def _export(
+    trial: Trial, *, settings: BundleSettings, store: TrialStore, config: SweepConfig, output: pathlib.Path
+) -> list[WebModel]:
+    bundles = export_bundle(
+        store.load_decoder(trial.trial_id),
+        settings=settings,
+        quantisations=config.export.quantisations,
+        output=output / trial.trial_id,
+    )
+    return [
+        WebModel(
+            candidate_id=f"{trial.trial_id}-{bundle.quantisation}",
+            trial_id=trial.trial_id,
+            instrument=trial.instrument,
+            quantisation=bundle.quantisation,
+            path=f"{trial.trial_id}/{bundle.quantisation}",
+            size=measure_bundle(bundle.path),
+        )
+        for bundle in bundles
+    ]

@@ -1,0 +1,1 @@
+"""Wires the components once, runs them locally, and holds the command line."""

@@ -1,0 +1,97 @@
+"""The command ``tinytimbre``. Imports nothing heavy: ``--help`` answers at once.
+
+Exit codes: 0 done, 1 a fault of the program, 2 something the user can fix, 3 a sweep that ended without a single
+acceptable model, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from types import FrameType
+
+from pipelines.commands import plan, publish, pull, render, report, run, status
+from tinytimbre import __version__
+from tinytimbre.errors import TinyTimbreError
+
+COMMANDS = {
+    "pull": pull,
+    "run": run,
+    "plan": plan,
+    "report": report,
+    "publish": publish,
+    "render": render,
+    "status": status,
+}
+USER_ERROR, FAULT, INTERRUPTED = 2, 1, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; gives the exit code."""
+    args = _parser().parse_args(argv)
+    _prepare_environment(verbose=args.verbose)
+    try:
+        return int(args.run(args))
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command continues", file=sys.stderr)  # noqa: T201
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAULT
+    except Exception as error:
+        return _explain(error)
+
+
+def _parser() -> argparse.ArgumentParser:
+    # Each command has -v too, so that it can stand behind the command; SUPPRESS keeps one from resetting the other.
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "-v", "--verbose", action="store_true", default=argparse.SUPPRESS, help="show what TensorFlow, Beam and TFX say"
+    )
+    parser = argparse.ArgumentParser(
+        prog="tinytimbre",
+        description="Recordings of an instrument in, the smallest TensorFlow.js model that still sounds right out.",
+        epilog="To start: tinytimbre pull, then tinytimbre run configs/quickstart.yaml",
+    )
+    parser.add_argument("-v", "--verbose", action="store_true", help="show what TensorFlow, Beam and TFX say")
+    parser.add_argument("--version", action="version", version=f"tinytimbre {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, module in COMMANDS.items():
+        summary = (module.__doc__ or "").splitlines()[0].rstrip(".")
+        command = commands.add_parser(name, parents=[common], help=summary, description=summary + ".")
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    return parser
+
+
+def _prepare_environment(*, verbose: bool) -> None:
+    """Must come before TensorFlow is imported: ddsp needs Keras 2, and chatter is decided at import."""
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if verbose else "3")
+    if not verbose:
+        os.environ.setdefault("PYTHONWARNINGS", "ignore")
+    signal.signal(signal.SIGTERM, _interrupt)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _explain(error: Exception) -> int:
+    from pipelines.failures import as_user_error
+
+    known = error if isinstance(error, TinyTimbreError) else as_user_error(error)
+    if known is not None:
+        print(f"error: {known}", file=sys.stderr)  # noqa: T201
+        return USER_ERROR
+    traceback.print_exception(error)
+    print("\nThis is a fault of TinyTimbre, not of your input: please report it.", file=sys.stderr)  # noqa: T201
+    return FAULT
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""Publish a model of a finished sweep by hand; a dry run unless --yes."""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+from typing import TYPE_CHECKING
+
+from pipelines.commands import options
+from pipelines.workspace import Workspace
+from tinytimbre.errors import TinyTimbreError
+
+if TYPE_CHECKING:
+    from components.model_pusher.publishing import FinishedSweep
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which model, and where to."""
+    options.add_workspace_argument(parser)
+    parser.add_argument("--instrument", required=True, metavar="NAME")
+    parser.add_argument(
+        "--trial", metavar="ID", help="a trial, or a model such as 1a2b-uint8 (default: the one the sweep chose)"
+    )
+    parser.add_argument("--to", required=True, type=pathlib.Path, metavar="DIR")
+    parser.add_argument("--yes", action="store_true", help="really publish")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Says what would be published; with --yes does it."""
+    from components.model_pusher.publishing import publish_candidate
+    from pipelines.commands.outcome import outcome
+    from pipelines.lineage import History
+    from pipelines.terminal import terminal
+
+    workspace = Workspace(args.workspace).require()
+    with terminal(verbose=args.verbose) as screen:
+        sweep = outcome(History.read(workspace.metadata)).sweep
+        candidate_id = choose(sweep, instrument=args.instrument, trial=args.trial)
+        model = sweep.model(candidate_id)
+        text = f"{candidate_id} ({model.size.total_brotli:,} bytes with brotli) to {args.to}/{args.instrument}/"
+        if args.yes:
+            text = f"published: {publish_candidate(candidate_id, sweep=sweep, to=str(args.to))}"
+        else:
+            text = f"would publish {text}\nnothing was written; add --yes to publish"
+        screen.results.print(text, markup=False, highlight=False, soft_wrap=True)
+    return 0
+
+
+def choose(sweep: FinishedSweep, *, instrument: str, trial: str | None) -> str:
+    """Candidate id that is meant; of a trial's models the smallest that was evaluated.
+
+    Raises:
+        TinyTimbreError: no such instrument or trial, or the sweep chose none and none is named.
+    """
+    candidates = sweep.tables.candidates
+    own = candidates[(candidates["instrument"] == instrument) & (candidates["status"] == "evaluated")]
+    if own.empty:
+        raise TinyTimbreError(
+            "the sweep must hold an evaluated model of the instrument",
+            got=instrument,
+            remedy=f"there are: {', '.join(sweep.tables.instruments)}",
+        )
+    if trial is None:
+        verdict = sweep.tables.verdicts[instrument]
+        if verdict.chosen is None:
+            raise TinyTimbreError(
+                "the sweep must have chosen a model, or --trial must name one",
+                got=f"none chosen for {instrument}; nearest: {verdict.nearest}",
+                remedy=f"listen in the report; to publish it all the same: --trial {verdict.nearest}",
+            )
+        return verdict.chosen
+    named = own[(own["candidate_id"] == trial) | (own["trial_id"] == trial)].sort_values("total_brotli")
+    if named.empty:
+        raise TinyTimbreError(
+            f"--trial must name an exported trial of {instrument}",
+            got=trial,
+            remedy=f"there are: {', '.join(sorted(set(own['trial_id'])))}",
+        )
+    return str(named["candidate_id"].iloc[0])

@@ -1,0 +1,32 @@
+"""Write the HTML report of a finished sweep again."""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+
+from pipelines.commands import options
+from pipelines.workspace import Workspace
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which sweep, and where to."""
+    options.add_workspace_argument(parser)
+    parser.add_argument("--output", type=pathlib.Path, metavar="FILE", help="default: <workspace>/report.html")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Builds the page from the tables of the last finished run."""
+    from pipelines.commands.outcome import outcome
+    from pipelines.lineage import History
+    from pipelines.terminal import terminal
+    from tinytimbre.config import load_config
+    from tinytimbre.report.html import write_report
+
+    workspace = Workspace(args.workspace).require()
+    output = args.output or workspace.report
+    with terminal(verbose=args.verbose) as screen:
+        found = outcome(History.read(workspace.metadata))
+        write_report(found.tables, output=output, title=f"TinyTimbre: {load_config(workspace.config).name}")
+        screen.results.print(str(output), markup=False, highlight=False, soft_wrap=True)
+    return 0

@@ -1,0 +1,87 @@
+"""Run a sweep: recordings in, published models and a report out."""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+import shutil
+import time
+from typing import TYPE_CHECKING
+
+from pipelines.commands import options
+from pipelines.workspace import Workspace, needed_bytes
+from tinytimbre.config import SweepConfig
+
+if TYPE_CHECKING:
+    from pipelines.lineage import History
+    from pipelines.recordings import Inventory
+    from pipelines.terminal import Screen
+
+NOTHING_ACCEPTABLE = 3
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What to run, on what, where to."""
+    options.add_sweep_arguments(parser)
+    parser.add_argument("--publish-to", type=pathlib.Path, metavar="DIR", help="default: <workspace>/models")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Checks what can be checked at once, then runs the pipeline; the same command continues what was interrupted."""
+    from pipelines.recordings import take_inventory
+    from pipelines.terminal import terminal
+
+    config, jobs = options.configuration(args), options.jobs(args)
+    inventory = take_inventory(args.recordings, instruments=config.instruments)
+    workspace = options.workspace(args, config)
+    publish_to = args.publish_to or workspace.models
+    with workspace.locked():
+        workspace.check_room(needed_bytes=_room(config, inventory))
+        workspace.record(config)
+        log = workspace.logs / f"{time.strftime('%Y%m%d-%H%M%S')}.log"
+        with terminal(verbose=args.verbose, log=log) as screen:
+            _announce(screen, config, inventory, workspace)
+            from pipelines.local_runner import run_locally
+
+            history = run_locally(
+                config,
+                workspace=workspace,
+                recordings=args.recordings,
+                recordings_digest=inventory.digest,
+                publish_to=publish_to,
+                jobs=jobs,
+            )
+        return _conclude(history, workspace)
+
+
+def _room(config: SweepConfig, inventory: Inventory) -> int:
+    from tinytimbre.sweep.space import expand
+
+    entries = expand(config.search, learning_rate=config.training.learning_rate)
+    count = len(inventory.instruments)
+    parameters = count * sum(entry["decoder"].parameters for entry in entries)
+    return needed_bytes(recorded_bytes=inventory.n_bytes, n_trials=count * len(entries), parameters=parameters)
+
+
+def _announce(screen: Screen, config: SweepConfig, inventory: Inventory, workspace: Workspace) -> None:
+    screen.messages.print(
+        f"{config.name}: {', '.join(inventory.instruments)}; {inventory.n_files} files, "
+        f"{inventory.n_bytes / 1e6:.1f} MB. Workspace {workspace.root}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+    screen.messages.print("Starting TensorFlow and TFX …", highlight=False)
+
+
+def _conclude(history: History, workspace: Workspace) -> int:
+    """Table, paths and what to do next."""
+    from pipelines.commands.outcome import outcome
+    from pipelines.terminal import results_console
+
+    found, console = outcome(history), results_console()
+    shutil.copyfile(found.report, workspace.report)
+    found.show(console)
+    console.print(f"report: {workspace.report}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"next: {found.next_step()}", markup=False, highlight=False, soft_wrap=True)
+    return 0 if found.published else NOTHING_ACCEPTABLE

@@ -1,0 +1,57 @@
+"""From whatever TFX, Beam or TensorFlow raise back to the message that the library meant."""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Iterator
+
+from tinytimbre.errors import TinyTimbreError
+
+# The last line of a traceback that another process sent as text, up to what Beam adds to it.
+_REMOTE = re.compile(
+    r"tinytimbre\.[\w.]+\.\w+: (?P<message>.+?)(?=\n\n|\n?\s*\[while running|\nTraceback|\Z)", re.DOTALL
+)
+_FULL = ("no space left on device", "database or disk is full", "disk quota exceeded")
+
+
+def as_user_error(error: BaseException) -> TinyTimbreError | None:
+    """The user's error inside `error`; None where it is a fault of the program."""
+    for cause in _chain(error):
+        if isinstance(cause, TinyTimbreError):
+            return cause
+        if _disk_is_full(cause):
+            return TinyTimbreError(
+                "a sweep needs room on the disk",
+                got=str(cause)[:300],
+                cause="the disk is full",
+                remedy="free some space and run the same command again; what is done is kept",
+            )
+    found = [_REMOTE.search(str(cause)) for cause in _chain(error)]
+    return next((_parsed(match["message"]) for match in found if match), None)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        current = current.__cause__ or current.__context__
+
+
+def _disk_is_full(error: BaseException) -> bool:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    return any(phrase in str(error).lower() for phrase in _FULL)
+
+
+def _parsed(message: str) -> TinyTimbreError:
+    """Inverse of ``str(TinyTimbreError)``."""
+    parts = {"rule": "", "got": "", "likely cause": "", "way out": ""}
+    current = "rule"
+    for line in message.strip().splitlines():
+        label = next((key for key in parts if line.strip().startswith(f"{key}: ")), None)
+        current = label or current
+        parts[current] += ("\n" if parts[current] else "") + line.strip().removeprefix(f"{current}: ")
+    return TinyTimbreError(parts["rule"], got=parts["got"], cause=parts["likely cause"], remedy=parts["way out"])

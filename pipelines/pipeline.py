@@ -1,0 +1,165 @@
+"""The pipeline, wired once for every runner.
+
+    pipeline = create_pipeline(config, places=places, recordings_digest=digest, shards=1, beam_args=[...])
+
+Successive halving is a chain of stages: per rung the shards of SweepTrainer, then a RungPromoter.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from tfx.dsl.components.base.base_component import BaseComponent
+from tfx.orchestration.metadata import sqlite_metadata_connection_config
+from tfx.orchestration.pipeline import Pipeline
+from tfx.types.channel import BaseChannel
+
+from components.channels import MAX_SHARDS
+from components.feature_extractor.component import FeatureExtractor
+from components.model_pusher.component import ModelPusher
+from components.model_selector.component import ModelSelector
+from components.quality_evaluator.component import QualityEvaluator
+from components.recording_example_gen.component import RecordingExampleGen
+from components.rung_promoter.component import RungPromoter
+from components.sweep_planner.component import SweepPlanner
+from components.sweep_trainer.component import SweepTrainer
+from components.tfjs_exporter.component import TfjsExporter
+from tinytimbre.config import SweepConfig
+from tinytimbre.errors import TinyTimbreError
+
+PIPELINE_NAME = "tinytimbre"
+"""The same for every configuration, so that sweeps in one workspace share TFX's cache."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Places:
+    """Where a run reads and writes; paths or URIs that every node can reach.
+
+    Attributes:
+        recordings: folder with the recordings.
+        root: for the components' outputs.
+        trials: the trial store.
+        cache: for work of other components that outlives runs.
+        publish_to: where models are published.
+        metadata: file of the MLMD database; None where the orchestrator keeps its own.
+    """
+
+    recordings: str
+    root: str
+    trials: str
+    cache: str
+    publish_to: str
+    metadata: str | None = None
+
+
+def create_pipeline(
+    config: SweepConfig,
+    *,
+    places: Places,
+    recordings_digest: str,
+    shards: int = 1,
+    beam_args: Sequence[str] = (),
+) -> Pipeline:
+    """The whole way from recordings to published models.
+
+    Args:
+        config: the sweep.
+        places: where everything lies.
+        recordings_digest: changes when the recordings do.
+        shards: nodes per rung.
+        beam_args: of the components that run on Beam.
+
+    Raises:
+        TinyTimbreError: `shards` is not 1 to 64.
+    """
+    if not 1 <= shards <= MAX_SHARDS:
+        raise TinyTimbreError(f"shards must be 1 to {MAX_SHARDS}", got=str(shards))
+    recordings = RecordingExampleGen(
+        folder=places.recordings,
+        content_digest=recordings_digest,
+        cache=f"{places.cache}/recordings",
+        config=config,
+    )
+    features = FeatureExtractor(
+        recordings=recordings.outputs["recordings"], cache=f"{places.cache}/features", config=config
+    )
+    planner = SweepPlanner(features=features.outputs["features"], config=config)
+    rungs = _rungs(
+        config, features=features.outputs["features"], plan=planner.outputs["plan"], store=places.trials, shards=shards
+    )
+    tail = _evaluation(config, places=places, recordings=recordings, features=features, planner=planner, last=rungs[-1])
+    metadata = sqlite_metadata_connection_config(places.metadata) if places.metadata else None
+    return Pipeline(
+        pipeline_name=PIPELINE_NAME,
+        pipeline_root=places.root,
+        components=[recordings, features, planner, *rungs, *tail],
+        enable_cache=True,
+        metadata_connection_config=metadata,
+        beam_pipeline_args=list(beam_args),
+    )
+
+
+def _rungs(
+    config: SweepConfig, *, features: BaseChannel, plan: BaseChannel, store: str, shards: int
+) -> list[BaseComponent]:
+    """Trainers and promoters of all rungs; the last one is the promoter whose survivors are the finalists."""
+    nodes: list[BaseComponent] = []
+    survivors: BaseChannel | None = None
+    for rung in range(len(config.budget.rung_steps)):
+        trainers = [
+            SweepTrainer(
+                features=features,
+                plan=plan,
+                survivors=survivors,
+                rung=rung,
+                shard=shard,
+                shards=shards,
+                store=store,
+                config=config,
+            ).with_id(f"SweepTrainer_rung{rung}_shard{shard:02d}")
+            for shard in range(shards)
+        ]
+        promoter = RungPromoter(
+            plan=plan, trials=[trainer.outputs["trials"] for trainer in trainers], rung=rung, config=config
+        ).with_id(f"RungPromoter_rung{rung}")
+        survivors = promoter.outputs["survivors"]
+        nodes += [*trainers, promoter]
+    return nodes
+
+
+def _evaluation(
+    config: SweepConfig,
+    *,
+    places: Places,
+    recordings: BaseComponent,
+    features: BaseComponent,
+    planner: BaseComponent,
+    last: BaseComponent,
+) -> list[BaseComponent]:
+    """From finalists to published models."""
+    exporter = TfjsExporter(
+        recordings=recordings.outputs["recordings"],
+        features=features.outputs["features"],
+        plan=planner.outputs["plan"],
+        finalists=last.outputs["survivors"],
+        store=places.trials,
+        config=config,
+    )
+    evaluator = QualityEvaluator(
+        features=features.outputs["features"],
+        plan=planner.outputs["plan"],
+        models=exporter.outputs["models"],
+        store=places.trials,
+        cache=f"{places.cache}/evaluations",
+        config=config,
+    )
+    selector = ModelSelector(report=evaluator.outputs["report"], config=config)
+    pusher = ModelPusher(
+        selection=selector.outputs["selection"],
+        blessing=selector.outputs["blessing"],
+        models=exporter.outputs["models"],
+        recordings=recordings.outputs["recordings"],
+        publish_to=places.publish_to,
+    )
+    return [exporter, evaluator, selector, pusher]

@@ -1,0 +1,1 @@
+"""From a folder of recordings to checked 16 kHz takes: reading, checking, near-duplicates, splits."""
