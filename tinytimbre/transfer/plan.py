@@ -66,20 +66,19 @@ def plan_transfer(
     Raises:
         TinyTimbreError: the source is silent, or nothing in it has a pitch.
     """
-    played = _played_frames(source)
-    tones = _tones(source, frame_rate_hz=frame_rate_hz) | played
+    tones = _tones(source, frame_rate_hz=frame_rate_hz)
     midi = hz_to_midi(source.f0_hz)
-    octaves = choose_octaves(midi[played], target=statistics.pitch_midi)
+    octaves = choose_octaves(midi[tones], target=statistics.pitch_midi)
     shifted = midi + 12.0 * octaves
     folded = fold_notes(shifted, tones, target=statistics.pitch_midi, frame_rate_hz=frame_rate_hz)
     target = statistics.loudness_db if input_kind == "loudness" else statistics.rms_energy_db
-    level_db = match_level(source.level_db, played=played, target=target)
+    level_db = match_level(source.level_db, played=tones, target=target)
     return TransferPlan(
         f0_hz=midi_to_hz(hold_through(folded, tones)).astype(np.float32),
         level_db=level_db.astype(np.float32),
         gain=gate(tones, frame_rate_hz=frame_rate_hz),
         octave_shift=octaves,
-        level_shift_db=float(np.mean(level_db[played] - source.level_db[played])),
+        level_shift_db=float(np.mean(level_db[tones] - source.level_db[tones])),
         voiced_share=float(np.mean(tones)),
         folded_share=float(np.mean(np.abs(folded - shifted)[tones] > 1)),
     )
@@ -161,11 +160,13 @@ def gate(tones: np.ndarray, *, frame_rate_hz: float) -> np.ndarray:
     return np.clip(smooth, 0.0, 1.0).astype(np.float32)
 
 
-def _played_frames(source: SourceFeatures) -> np.ndarray:
-    """Frames to take statistics from."""
-    played = is_played(source.f0_confidence, source.rms_energy_db)
-    if played.any():
-        return played
+def _tones(source: SourceFeatures, *, frame_rate_hz: float) -> np.ndarray:
+    """Bool [T]: voiced and audible, without bursts too short to be a tone."""
+    voiced = is_played(source.f0_confidence, source.rms_energy_db)
+    shortest = np.ones(max(1, round(SHORTEST_TONE_SECS * frame_rate_hz)))
+    tones = np.asarray(scipy.ndimage.binary_opening(voiced, shortest))
+    if tones.any():
+        return tones
     if source.rms_energy_db.max(initial=-80.0) <= SILENT_RMS_DB:
         raise TinyTimbreError(
             "the source must be audible",
@@ -178,9 +179,3 @@ def _played_frames(source: SourceFeatures) -> np.ndarray:
         cause="speech in a whisper, drums, chords or noise; or a pitch outside 47 to 2094 Hz",
         remedy="give one voice or instrument, one note at a time",
     )
-
-
-def _tones(source: SourceFeatures, *, frame_rate_hz: float) -> np.ndarray:
-    """Bool [T]: voiced and audible, without bursts too short to be a tone."""
-    voiced = is_played(source.f0_confidence, source.rms_energy_db)
-    return scipy.ndimage.binary_opening(voiced, np.ones(max(1, round(SHORTEST_TONE_SECS * frame_rate_hz))))
