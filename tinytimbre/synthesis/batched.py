@@ -44,8 +44,8 @@ def harmonic_basis(cycles: tf.Tensor, f0_samples_hz: tf.Tensor, *, harmonics: in
     rows = [shape.clips * shape.frames, 1, shape.hop]
     numbers = tf.range(1, harmonics + 1, dtype=tf.float32)[:, None]
     phase = tf.reshape(cycles, rows) * (2.0 * math.pi)
-    audible = tf.cast(tf.reshape(f0_samples_hz, rows) * numbers < shape.sample_rate_hz / 2, tf.float32)
-    return tf.sin(phase * numbers) * audible
+    highest = shape.sample_rate_hz / 2 / tf.reshape(f0_samples_hz, rows)
+    return tf.where(numbers < highest, tf.sin(phase * numbers), 0.0)
 
 
 def harmonic_amplitudes(controls: tf.Tensor, f0_hz: tf.Tensor, *, harmonics: int, sample_rate_hz: int) -> tf.Tensor:
