@@ -72,8 +72,6 @@ def _prepare_environment(*, verbose: bool) -> None:
     """Must come before TensorFlow is imported: ddsp needs Keras 2, and chatter is decided at import."""
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if verbose else "3")
-    if not verbose:
-        os.environ.setdefault("PYTHONWARNINGS", "ignore")
     signal.signal(signal.SIGTERM, _interrupt)
 
 

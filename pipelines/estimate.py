@@ -1,8 +1,9 @@
 """How long training will take, before anything is trained.
 
-Measured with `tinytimbre.training.group.ModelGroup` (batches of 8 clips of 1 s at 16 kHz, 50 frames/s, six FFT
-sizes, four models side by side) on one core of a 2-core machine: a step of one model takes about
-``BASE_SECS + SECS_PER_GFLOP * forward and backward work``. Smaller batches and fewer FFT sizes scale the first part.
+Measured with `tinytimbre.training.group.ModelGroup` on one core of a 2-core x86-64 machine without GPU (batches of
+8 clips of 1 s at 16 kHz, 50 frames/s, four models side by side; CPU time per step and model): 53 ms for a decoder of
+0.1 MFLOP/s with six FFT sizes, 39 ms with three, 25 ms with half the clips; 55 ms at 2 MFLOP/s, 71 ms at 23, 79 ms
+at 41, 115 ms at 85 (alone in its process). The line through these is what `step_seconds` computes.
 """
 
 from __future__ import annotations
@@ -15,8 +16,14 @@ from collections.abc import Sequence
 from tinytimbre.config import SweepConfig
 from tinytimbre.sweep.plan import Trial
 
-BASE_SECS = 0.040
-SECS_PER_GFLOP = 0.08
+BASE_SECS = 0.052
+SECS_PER_GFLOP = 0.024
+FIXED_SHARE = 0.45
+"""Of the base: harmonics, noise and optimiser; the rest is the loss, in proportion to the FFT sizes."""
+
+GROUP_SECS = 4.0
+"""Starting a process and tracing the graph of its group."""
+
 REFERENCE_FFT_SIZES = 6
 REFERENCE_CLIP_SECS = 8.0
 PASSES = 3
@@ -46,6 +53,7 @@ def estimate_rungs(trials: Sequence[Trial], *, config: SweepConfig, jobs: int) -
             for key, count in counts.items()
         )
         n_trials = sum(counts.values())
+        seconds += GROUP_SECS * math.ceil(n_trials / config.training.side_by_side)
         estimates.append(RungEstimate(n_trials, n_trials * steps, seconds / jobs))
         counts = {key: _promoted(count, config) for key, count in counts.items()}
         done = target
@@ -56,7 +64,7 @@ def step_seconds(trial: Trial, *, config: SweepConfig) -> float:
     """One optimisation step of one trial on one core."""
     training = config.training
     clip_secs = training.batch_size * training.clip_secs
-    share = 0.4 + 0.6 * len(training.fft_sizes) / REFERENCE_FFT_SIZES
+    share = FIXED_SHARE + (1 - FIXED_SHARE) * len(training.fft_sizes) / REFERENCE_FFT_SIZES
     gflop = PASSES * trial.decoder_mflops * clip_secs / 1e3
     return BASE_SECS * share * clip_secs / REFERENCE_CLIP_SECS + SECS_PER_GFLOP * gflop
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import io
 import logging
 import os
 import pathlib
@@ -56,6 +57,33 @@ def terminal(*, verbose: bool, log: pathlib.Path | None = None) -> Iterator[Scre
         yield screen
 
 
+class _Forgiving(io.TextIOBase):
+    """A stream to a log that never fails its writer.
+
+    Beam prints a worker's error before it passes it on: were the disk full, printing would raise, the error would
+    be lost and the run would wait for ever.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._file = os.fdopen(os.dup(descriptor), "w", buffering=1, errors="backslashreplace")
+        self._descriptor = descriptor
+
+    def write(self, text: str) -> int:
+        """Writes what it can."""
+        with contextlib.suppress(OSError):
+            self._file.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Writes what it can."""
+        with contextlib.suppress(OSError):
+            self._file.flush()
+
+    def fileno(self) -> int:
+        """For libraries that dump to the descriptor itself."""
+        return self._descriptor
+
+
 @contextlib.contextmanager
 def _redirected(log: pathlib.Path) -> Iterator[Screen]:
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -66,11 +94,14 @@ def _redirected(log: pathlib.Path) -> Iterator[Screen]:
     with log.open("ab") as file, os.fdopen(out, "w") as results, os.fdopen(err, "w") as messages:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
+        before = sys.stdout, sys.stderr
+        sys.stdout, sys.stderr = _Forgiving(1), _Forgiving(2)
         try:
             yield Screen(results_console(results), rich.console.Console(file=messages))
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
+            sys.stdout, sys.stderr = before
             results.flush()
             messages.flush()
             os.dup2(out, 1)

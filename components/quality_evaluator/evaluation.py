@@ -75,9 +75,14 @@ def evaluation_pool(jobs: int) -> Iterator[Pool]:
 def _end_with_parent() -> None:
     """A killed parent cannot tell its workers to stop; they would wait for ever."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_watch_parent, daemon=True).start()
+
+
+def _watch_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
-        threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+        parent.join()
+        os._exit(1)
 
 
 def evaluate_trial(

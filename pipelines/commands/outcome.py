@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import rich.console
 
@@ -92,7 +92,7 @@ def outcome(history: History) -> Outcome:
     return Outcome(sweep=sweep, report=places["Selection"] / REPORT, published=published)
 
 
-def _artifact(history: History, kind: str) -> dict[str, object]:
+def _artifact(history: History, kind: str) -> dict[str, Any]:
     found = history.latest(kind)
     if found is None:
         raise TinyTimbreError(

@@ -23,7 +23,8 @@ def run(args: argparse.Namespace) -> int:
         done = transfer_file(args.source, model_dir=args.model_dir, output=args.output)
         screen.results.print(
             f"{args.output}: {done.seconds:.1f} s at {done.sample_rate_hz} Hz; "
-            f"moved by {done.octave_shift:+d} octaves, level by {done.level_shift_db:+.1f} dB; {done.voiced_share:.0%} of it is tones",
+            f"moved by {done.octave_shift:+d} octaves, "
+            f"level by {done.level_shift_db:+.1f} dB; {done.voiced_share:.0%} of it is tones",
             markup=False,
             highlight=False,
             soft_wrap=True,

@@ -13,6 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which sweep, and where to."""
     options.add_workspace_argument(parser)
     parser.add_argument("--output", type=pathlib.Path, metavar="FILE", help="default: <workspace>/report.html")
+    parser.add_argument("--figure", type=pathlib.Path, metavar="FILE", help="also draw quality versus size (png, svg)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -21,6 +22,7 @@ def run(args: argparse.Namespace) -> int:
     from pipelines.lineage import History
     from pipelines.terminal import terminal
     from tinytimbre.config import load_config
+    from tinytimbre.report.figure import write_figure
     from tinytimbre.report.html import write_report
 
     workspace = Workspace(args.workspace).require()
@@ -29,4 +31,7 @@ def run(args: argparse.Namespace) -> int:
         found = outcome(History.read(workspace.metadata))
         write_report(found.tables, output=output, title=f"TinyTimbre: {load_config(workspace.config).name}")
         screen.results.print(str(output), markup=False, highlight=False, soft_wrap=True)
+        if args.figure:
+            write_figure(found.tables, output=args.figure)
+            screen.results.print(str(args.figure), markup=False, highlight=False, soft_wrap=True)
     return 0

@@ -14,7 +14,7 @@ import pytest
 from tinytimbre.config import SweepConfig
 from tinytimbre.errors import TinyTimbreError
 from tinytimbre.features.examples import TakeFeatures, write_split
-from tinytimbre.sweep import SweepPlan, TrialStore, plan_sweep, promote, train_rung
+from tinytimbre.sweep import RungResult, SweepPlan, TrialStore, plan_sweep, promote, train_rung
 
 HOP = 320
 
@@ -164,3 +164,30 @@ def test_a_crashing_trial_is_recorded(tmp_path: pathlib.Path, features_dir: path
     result = store.result(plan.trials[0].trial_id, 0)
     assert result is not None
     assert "exit code" in result.reason
+
+
+def test_a_crashed_trial_is_tried_again(tmp_path: pathlib.Path, features_dir: pathlib.Path) -> None:
+    settings, store = config(steps=(2,)), TrialStore(tmp_path)
+    plan = plan_sweep(settings, fingerprints={"tone": "f"})
+    ids = [trial.trial_id for trial in plan.trials]
+    crashed = RungResult(trial_id=ids[0], rung=0, step=0, status="failed", reason="crashed", repeatable=False)
+    diverged = RungResult(trial_id=ids[1], rung=0, step=0, status="failed", reason="diverged")
+    for result in (crashed, diverged):
+        store.write_result(result)
+    results = train_rung(
+        plan, trial_ids=ids, rung=0, features_dir=str(features_dir), store=store, config=settings, jobs=1
+    )
+    assert [result.status for result in results] == ["done", "failed", *["done"] * (len(ids) - 2)]
+
+
+@pytest.mark.skipif(not pathlib.Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_stops_the_rung_and_blames_no_trial(tmp_path: pathlib.Path, features_dir: pathlib.Path) -> None:
+    settings, store = config(steps=(2,), side_by_side=1), TrialStore(tmp_path)
+    plan = plan_sweep(settings, fingerprints={"tone": "f"})
+    ids = [plan.trials[0].trial_id]
+    (store.folder(ids[0])).mkdir(parents=True)
+    (store.folder(ids[0]) / "lock").symlink_to("/dev/full")
+    # Writing anything into the lock file fails with ENOSPC, as every write does on a full disk.
+    with pytest.raises(TinyTimbreError, match="room for checkpoints"):
+        train_rung(plan, trial_ids=ids, rung=0, features_dir=str(features_dir), store=store, config=settings, jobs=1)
+    assert store.result(ids[0], 0) is None

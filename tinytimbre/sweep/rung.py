@@ -19,6 +19,8 @@ from tinytimbre.sweep.store import RungResult, TrialStore
 
 POLL_SECS = 0.5
 OUT_OF_MEMORY_EXIT = -9
+DISK_FULL_EXIT = 28
+"""Errno ENOSPC: what a worker ends with when it cannot write, which is no trial's fault."""
 
 
 def train_rung(
@@ -48,8 +50,12 @@ def train_rung(
         One result per trial, in the order of `trial_ids`.
 
     Raises:
-        TinyTimbreError: more than ``config.budget.max_failed_share`` of the trials failed.
+        TinyTimbreError: more than ``config.budget.max_failed_share`` of the trials failed, or the disk is full.
     """
+    for trial_id in trial_ids:
+        earlier = store.result(trial_id, rung)
+        if earlier is not None and not earlier.repeatable:
+            store.forget(trial_id, rung)
     wanted = set(trial_ids)
     missing = [t for t in plan.trials if t.trial_id in wanted and store.result(t.trial_id, rung) is None]
     if missing:
@@ -171,6 +177,12 @@ class _RungRun:
         if hung:
             group.process.kill()
         group.process.join()
+        if group.process.exitcode == DISK_FULL_EXIT:
+            raise TinyTimbreError(
+                "training needs room for checkpoints",
+                got=f"no space left on the disk of {self.store.root}",
+                remedy="free some space and run the same command again; everything up to the last checkpoints is kept",
+            )
         lost = [trial for trial in group.trials if self.store.result(trial.trial_id, self.rung) is None]
         if len(group.trials) > 1:
             return [[trial] for trial in lost]
@@ -186,7 +198,9 @@ class _RungRun:
             reason = "killed by the system, most likely out of memory: train fewer side by side or smaller batches"
         else:
             reason = f"its process ended with exit code {exit_code}; see the log above"
-        return RungResult(trial_id=trial.trial_id, rung=self.rung, step=0, status="failed", reason=reason)
+        return RungResult(
+            trial_id=trial.trial_id, rung=self.rung, step=0, status="failed", reason=reason, repeatable=False
+        )
 
 
 def _groups(trials: Iterable[Trial], *, size: int) -> Iterator[list[Trial]]:

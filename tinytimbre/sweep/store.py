@@ -33,7 +33,11 @@ STEP_KEY = "step"
 
 
 class RungResult(pydantic.BaseModel):
-    """What became of a trial in one rung."""
+    """What became of a trial in one rung.
+
+    ``repeatable`` failures lie in the trial (it diverged) and would come again; the others (a process that died or
+    hung) are tried anew by the next run.
+    """
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
@@ -42,6 +46,7 @@ class RungResult(pydantic.BaseModel):
     step: int
     status: Literal["done", "failed"]
     reason: str = ""
+    repeatable: bool = True
     validation_loss: float | None = None
     train_seconds: float = 0.0
 
@@ -69,6 +74,10 @@ class TrialStore:
     def write_result(self, result: RungResult) -> None:
         """Writes the result of a rung; it marks the rung finished, so it comes last."""
         self._write(result.trial_id, f"rung-{result.rung}.json", result.model_dump_json(indent=1).encode())
+
+    def forget(self, trial_id: str, rung: int) -> None:
+        """Removes the result of a rung, so that it is trained again from the last checkpoint."""
+        (self.folder(trial_id) / f"rung-{rung}.json").unlink(missing_ok=True)
 
     def write_trial(self, trial: Trial) -> None:
         """Says what the folder is about."""
@@ -125,6 +134,8 @@ class TrialStore:
         self.folder(trial_id).mkdir(parents=True, exist_ok=True)
         with (self.folder(trial_id) / "lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
+            file.write(f"held by process {os.getpid()}\n")
+            file.flush()
             yield
 
     def _read_arrays(self, path: pathlib.Path) -> dict[str, np.ndarray] | None:

@@ -6,12 +6,13 @@ It ignores Ctrl-C (its parent decides) and ends by itself when its parent is gon
 from __future__ import annotations
 
 import contextlib
+import errno
 import multiprocessing
 import multiprocessing.connection
 import os
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
@@ -38,7 +39,7 @@ def run_group(
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     store = TrialStore(store_root)
-    with contextlib.ExitStack() as locks:
+    with _disk_full_ends_quietly(), contextlib.ExitStack() as locks:
         # Sorted, so that two sweeps that share trials never wait for each other in a circle.
         for trial in sorted(trials, key=lambda trial: trial.trial_id):
             locks.enter_context(store.lock(trial.trial_id))
@@ -62,6 +63,17 @@ def _same_step(trials: Sequence[Trial], *, rung: int, store: TrialStore) -> list
             checkpoint = store.checkpoint(trial.trial_id)
             groups.setdefault(0 if checkpoint is None else checkpoint[0], []).append(trial)
     return list(groups.values())
+
+
+@contextlib.contextmanager
+def _disk_full_ends_quietly() -> Iterator[None]:
+    """Tells the parent by the exit code; any other error ends the process with its traceback."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            os._exit(errno.ENOSPC)
+        raise
 
 
 def _end_with_parent() -> None:

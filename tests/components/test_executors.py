@@ -1,0 +1,179 @@
+"""What each executor leaves behind, read with the library and not with the component that wrote it."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+
+import numpy as np
+import pytest
+from bench import NOTES, Bench, Finished
+
+from components.resources import JOBS_VARIABLE, jobs
+from components.trial_results import load_results, load_survivors
+from components.web_models import load_models
+from tinytimbre.audio.recording import RecordingSet
+from tinytimbre.errors import TinyTimbreError
+from tinytimbre.export.bundle import validate_bundle
+from tinytimbre.export.size import measure_bundle
+from tinytimbre.features.artifact import load_index, load_statistics
+from tinytimbre.features.examples import SPLITS, read_features
+from tinytimbre.report.tables import SweepTables
+from tinytimbre.sweep import SweepPlan, TrialStore
+
+
+def test_recordings_are_checked_and_counted(finished: Finished) -> None:
+    recordings = RecordingSet.load(finished.folder("RecordingExampleGen", "recordings"))
+    assert len(recordings.accepted("reed")) == NOTES
+    assert [recording.path for recording in recordings.rejected()] == ["reed/notes.wav"]
+    artifact = finished.outputs["RecordingExampleGen"]["recordings"]
+    assert artifact.get_int_custom_property("accepted") == NOTES
+    assert artifact.get_int_custom_property("rejected") == 1
+
+
+def test_every_recording_has_features_in_its_split(finished: Finished) -> None:
+    folder = finished.folder("FeatureExtractor", "features")
+    recordings = RecordingSet.load(finished.folder("RecordingExampleGen", "recordings")).accepted()
+    found = {take.recording_id: split for split in SPLITS for take in read_features(folder, split=split)}
+    assert found == {recording.recording_id: recording.split for recording in recordings}
+    assert load_statistics(folder)["reed"].seconds > 0
+    fingerprints = json.loads(
+        finished.outputs["FeatureExtractor"]["features"].get_string_custom_property("fingerprints")
+    )
+    assert fingerprints == load_index(folder).fingerprints
+
+
+def test_features_are_taken_from_the_store_the_second_time(finished: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("extracted again")
+
+    monkeypatch.setattr("components.feature_extractor.transforms.extract_features", never)
+    again = finished.bench.run("FeatureExtractor", finished.outputs["RecordingExampleGen"])["features"]
+    before, after = finished.folder("FeatureExtractor", "features"), pathlib.Path(again.uri)
+    for split in SPLITS:
+        pairs = zip(read_features(before, split=split), read_features(after, split=split), strict=True)
+        for first, second in pairs:
+            np.testing.assert_array_equal(first.audio, second.audio)
+            np.testing.assert_array_equal(first.f0_hz, second.f0_hz)
+
+
+def test_the_plan_carries_the_sweep(finished: Finished) -> None:
+    plan = SweepPlan.load(finished.folder("SweepPlanner", "plan"))
+    assert plan.instruments == ["reed"]
+    assert plan.rungs == finished.bench.config.budget.rung_steps
+    assert finished.outputs["SweepPlanner"]["plan"].get_int_custom_property("n_trials") == len(plan.trials) == 4
+
+
+def test_shards_share_the_trials_of_a_rung(finished: Finished) -> None:
+    plan = SweepPlan.load(finished.folder("SweepPlanner", "plan"))
+    shards = [load_results([finished.folder(f"SweepTrainer_rung0_shard{shard:02d}", "trials")]) for shard in (0, 1)]
+    assert [len(shard) for shard in shards] == [2, 2]
+    assert {result.trial_id for shard in shards for result in shard} == {trial.trial_id for trial in plan.trials}
+    assert all(result.status == "done" and result.step == plan.rungs[0] for shard in shards for result in shard)
+
+
+def test_the_best_of_the_rung_survive(finished: Finished) -> None:
+    folder = finished.folder("RungPromoter_rung0", "survivors")
+    results = load_results([folder])
+    ranked = sorted(results, key=lambda result: (result.validation_loss, result.trial_id))
+    assert set(load_survivors(folder)) == {result.trial_id for result in ranked[:2]}  # eta 2, one stratum
+    assert set(load_survivors(finished.folder("RungPromoter_rung1", "survivors"))) == set(load_survivors(folder))
+
+
+def test_the_trial_store_holds_what_was_trained(finished: Finished) -> None:
+    store = TrialStore(finished.bench.folder / "trials")
+    for trial_id in load_survivors(finished.folder("RungPromoter_rung1", "survivors")):
+        assert [result.rung for result in store.results(trial_id)] == [0, 1]
+        assert store.curve(trial_id)[-1]["step"] == finished.bench.config.budget.rung_steps[-1]
+
+
+def test_a_rung_that_nobody_finishes_is_an_error(finished: Finished, tmp_path: pathlib.Path) -> None:
+    source = finished.folder("SweepTrainer_rung0_shard00", "trials")
+    results = [{**result, "status": "failed", "reason": "diverged"} for result in json.loads(_text(source))]
+    artifact = type(finished.outputs["SweepTrainer_rung0_shard00"]["trials"])()
+    artifact.uri = str(tmp_path)
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    with pytest.raises(TinyTimbreError, match="at least one trial must finish") as caught:
+        finished.bench.run("RungPromoter_rung0", {**finished.outputs["SweepPlanner"], "trials_00": artifact})
+    assert caught.value.cause == "diverged"
+
+
+def _text(folder: pathlib.Path) -> str:
+    return (folder / "results.json").read_text()
+
+
+def test_finalists_are_exported_in_every_quantisation(finished: Finished) -> None:
+    folder = finished.folder("TfjsExporter", "models")
+    models = load_models(folder)
+    finalists = load_survivors(finished.folder("RungPromoter_rung1", "survivors"))
+    assert {(model.trial_id, model.quantisation) for model in models} == {
+        (trial_id, quantisation) for trial_id in finalists for quantisation in ("float32", "float16", "uint8")
+    }
+    for model in models:
+        assert validate_bundle(folder / model.path).trial_id == model.trial_id
+        assert measure_bundle(folder / model.path) == model.size
+
+
+def test_every_model_is_measured_on_every_held_out_take(finished: Finished) -> None:
+    tables = SweepTables.load(finished.folder("QualityEvaluator", "report"))
+    features = finished.folder("FeatureExtractor", "features")
+    n_takes = sum(len(read_features(features, split=split)) for split in ("validation", "test"))
+    assert (tables.clips.groupby("candidate_id").size() == n_takes).all()
+    assert (tables.candidates["status"] == "evaluated").all()
+    assert tables.candidates["log_spectral_db"].notna().all()
+    assert set(tables.curves["trial_id"]) == set(tables.trials["trial_id"])
+
+
+def test_evaluations_are_kept(finished: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("evaluated again")
+
+    monkeypatch.setattr("components.quality_evaluator.executor.evaluate_trial", never)
+    inputs = {**finished.outputs["FeatureExtractor"], **finished.outputs["SweepPlanner"]}
+    again = finished.bench.run("QualityEvaluator", {**inputs, **finished.outputs["TfjsExporter"]})["report"]
+    before, after = finished.folder("QualityEvaluator", "report"), pathlib.Path(again.uri)
+    assert _files(before) == _files(after)
+
+
+def _files(folder: pathlib.Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_the_selection_says_what_it_chose(finished: Finished) -> None:
+    folder = finished.folder("ModelSelector", "selection")
+    tables = SweepTables.load(folder)
+    chosen = json.loads(finished.outputs["ModelSelector"]["selection"].get_string_custom_property("chosen"))
+    assert chosen == {"reed": tables.verdicts["reed"].chosen}
+    assert finished.outputs["ModelSelector"]["blessing"].get_int_custom_property("blessed") == 1
+    assert (finished.folder("ModelSelector", "blessing") / "BLESSED").is_file()
+    assert {clip.role for clip in tables.audio} >= {"original", "best", "chosen"}
+    assert (folder / "report.html").stat().st_size > 10_000
+
+
+def test_the_chosen_model_is_pushed_with_its_card(finished: Finished) -> None:
+    chosen = SweepTables.load(finished.folder("ModelSelector", "selection")).verdicts["reed"].chosen
+    published = json.loads((finished.folder("ModelPusher", "pushed") / "published.json").read_text())
+    version = pathlib.Path(published["reed"])
+    assert chosen == "-".join([validate_bundle(version).trial_id, validate_bundle(version).quantisation])
+    card = (version / "card.md").read_text()
+    for recording in RecordingSet.load(finished.folder("RecordingExampleGen", "recordings")).accepted():
+        assert recording.recording_id in card
+    assert len(list((version / "samples").glob("*.flac"))) >= 2
+
+
+def test_what_is_not_blessed_is_not_pushed(finished: Finished) -> None:
+    gates = finished.bench.config.gates.model_copy(update={"absolute_log_spectral_db": 1e-3})
+    strict = Bench(finished.bench.folder, finished.bench.config.model_copy(update={"gates": gates}), runs=100)
+    selected = strict.run("ModelSelector", finished.outputs["QualityEvaluator"])
+    assert selected["blessing"].get_int_custom_property("blessed") == 0
+    inputs = {**selected, **finished.outputs["TfjsExporter"], **finished.outputs["RecordingExampleGen"]}
+    pushed = strict.run("ModelPusher", inputs)["pushed"]
+    assert json.loads((pathlib.Path(pushed.uri) / "published.json").read_text()) == {}
+
+
+def test_jobs_come_from_the_environment_or_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(JOBS_VARIABLE, raising=False)
+    assert jobs() == len(os.sched_getaffinity(0))
+    monkeypatch.setenv(JOBS_VARIABLE, "7")
+    assert jobs() == 7

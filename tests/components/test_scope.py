@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import pathlib
+import re
+import shutil
+
+import pytest
+
+import components.versions
+from components.scope import scoped
+from components.versions import code_version
+from tinytimbre.config import GateConfig, SearchConfig, SweepConfig, TrainingConfig, config_from_json
+
+
+def _config(**changes: object) -> SweepConfig:
+    return SweepConfig.model_validate({"name": "x", "search": SearchConfig(space={"width": [8, 16]}), **changes})
+
+
+def test_a_component_sees_the_sections_it_declares() -> None:
+    config = _config(training=TrainingConfig(batch_size=3), seed=5)
+    seen = config_from_json(scoped(config, "training", "seed"))
+    assert seen.training == config.training
+    assert seen.seed == 5
+    assert seen.name != config.name
+
+
+def test_other_sections_do_not_reach_its_cache_key() -> None:
+    strict = _config(gates=GateConfig(loudness_db=0.01))
+    assert scoped(_config(), "training") == scoped(strict, "training")
+    assert scoped(_config(), "gates") != scoped(strict, "gates")
+
+
+def test_the_code_version_follows_the_source(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(components.versions.ROOT / "tinytimbre" / "quality", tmp_path / "tinytimbre" / "quality")
+    monkeypatch.setattr(components.versions, "ROOT", tmp_path)
+    before = code_version("tinytimbre.quality")
+    assert re.fullmatch("[0-9a-f]{12}", before)
+    assert code_version("tinytimbre.quality") == before
+    with (tmp_path / "tinytimbre" / "quality" / "gates.py").open("a") as file:
+        file.write("# edited\n")
+    assert code_version("tinytimbre.quality") != before
+
+
+def test_every_package_that_a_component_names_exists() -> None:
+    # A misspelt package would digest nothing, for ever the same.
+    named = re.compile(r"\"((?:tinytimbre|components)\.[a-z_.]+)\"")
+    sources = sorted((components.versions.ROOT / "components").rglob("component.py"))
+    names = {name for source in sources for name in named.findall(source.read_text())}
+    assert len(names) > 10
+    for name in names:
+        path = components.versions.ROOT.joinpath(*name.split("."))
+        assert path.is_dir() or path.with_suffix(".py").is_file(), name

@@ -1,0 +1,254 @@
+"""The command itself, in a process of its own, on synthesised recordings."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+import yaml
+from instruments import make_recordings
+
+pytestmark = pytest.mark.e2e
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SMOKE = ROOT / "configs" / "smoke.yaml"
+CHATTER = ("cuda", "oneDNN", "absl", "WARNING", "Traceback")
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+    recordings: pathlib.Path
+    workspace: pathlib.Path
+    done: subprocess.CompletedProcess[str]
+
+    @property
+    def arguments(self) -> list[str]:
+        return ["run", str(SMOKE), "--recordings", str(self.recordings), "--workspace", str(self.workspace)]
+
+
+def tinytimbre(*arguments: str, cwd: pathlib.Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        _command(*arguments), capture_output=True, text=True, timeout=300, cwd=cwd, env=_environment()
+    )
+
+
+def _command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "pipelines", *arguments]
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> Sweep:
+    folder = tmp_path_factory.mktemp("sweep")
+    make_recordings(folder / "recordings")
+    (folder / "recordings" / "reed" / "broken.wav").write_bytes(b"RIFF, but no more than that")
+    sweep = Sweep(folder / "recordings", folder / "workspace", subprocess.CompletedProcess([], 0))
+    done = tinytimbre(*sweep.arguments)
+    assert done.returncode == 0, done.stderr
+    return dataclasses.replace(sweep, done=done)
+
+
+def published(workspace: pathlib.Path) -> dict[str, pathlib.Path]:
+    index = json.loads((workspace / "models" / "index.json").read_text())["instruments"]
+    return {name: workspace / "models" / name / entry["latest"] for name, entry in index.items()}
+
+
+def winners(workspace: pathlib.Path) -> dict[str, tuple[str, str]]:
+    settings = {name: json.loads((path / "settings.json").read_text()) for name, path in published(workspace).items()}
+    return {name: (own["trial_id"], own["quantisation"]) for name, own in settings.items()}
+
+
+def test_a_model_of_each_instrument_is_published(sweep: Sweep) -> None:
+    models = published(sweep.workspace)
+    assert sorted(models) == ["flue", "reed"]
+    for path in models.values():
+        assert {file.name for file in path.iterdir()} >= {"model.json", "weights.bin", "settings.json", "card.md"}
+
+
+def test_the_outcome_is_told(sweep: Sweep) -> None:
+    assert "What ships" in sweep.done.stdout
+    assert f"report: {sweep.workspace / 'report.html'}" in sweep.done.stdout
+    assert "next: " in sweep.done.stdout
+    assert "left out: reed/broken.wav" in sweep.done.stdout
+
+
+def test_chatter_goes_to_the_log(sweep: Sweep) -> None:
+    assert not [word for word in CHATTER if word in sweep.done.stderr + sweep.done.stdout]
+    assert "Training, rung 2: 32 of 32 steps" in sweep.done.stderr
+    assert list((sweep.workspace / "logs").glob("*.log"))
+
+
+def test_the_report_stands_alone(sweep: Sweep) -> None:
+    page = (sweep.workspace / "report.html").read_text()
+    assert "<audio" in page
+    assert 'src="http' not in page
+    assert "reed" in page
+
+
+def test_lineage_leads_from_the_model_to_the_recordings(sweep: Sweep) -> None:
+    shown = tinytimbre("status", str(sweep.workspace)).stdout
+    card = (published(sweep.workspace)["reed"] / "card.md").read_text()
+    trial_id = winners(sweep.workspace)["reed"][0]
+    assert f"trial: {trial_id}" in shown
+    assert trial_id in card
+    assert "Recordings 1 → Features 2 → SweepPlan 3" in shown
+    assert "9 (" in shown  # recordings of the reed that were used; the broken one was not
+    for recording_id in shown.partition("recordings: 9 (")[2].partition(", …")[0].split(", "):
+        assert recording_id in card or recording_id in (published(sweep.workspace)["flue"] / "card.md").read_text()
+
+
+def test_the_tables_hold_every_trial_and_candidate(sweep: Sweep) -> None:
+    (selection,) = (sweep.workspace / "artifacts" / "ModelSelector" / "selection").iterdir()
+    trials = pd.read_parquet(selection / "trials.parquet")
+    candidates = pd.read_parquet(selection / "candidates.parquet")
+    assert len(trials) == 8
+    assert set(trials["status"]) == {"done", "stopped"}
+    assert len(candidates) == 3 * (trials["status"] == "done").sum()
+    assert (candidates["status"] == "evaluated").all()
+    # Both compute in float32; see TFJS_TOLERANCE.
+    assert candidates["tfjs_max_abs_error"].max() < 1e-5
+
+
+def test_a_second_run_does_nothing_anew(sweep: Sweep) -> None:
+    before = winners(sweep.workspace)
+    done = tinytimbre(*sweep.arguments)
+    assert done.returncode == 0, done.stderr
+    assert "of" not in done.stderr.partition("Starting TensorFlow and TFX")[2]  # no stage had anything to count
+    assert winners(sweep.workspace) == before
+    shown = tinytimbre("status", str(sweep.workspace)).stdout
+    assert shown.count("done before") == 11
+
+
+def test_gates_can_change_without_training_again(sweep: Sweep, tmp_path: pathlib.Path) -> None:
+    values = yaml.safe_load(SMOKE.read_text())
+    values["gates"]["absolute_log_spectral_db"] = 0.001
+    strict = tmp_path / "strict.yaml"
+    strict.write_text(yaml.safe_dump(values))
+    done = tinytimbre("run", str(strict), *sweep.arguments[2:])
+    assert done.returncode == 3  # finished, but nothing qualifies
+    assert "none qualifies" in done.stdout
+    assert "Training" not in done.stderr
+    assert tinytimbre(*sweep.arguments).returncode == 0
+
+
+def test_a_deleted_publication_comes_back(sweep: Sweep) -> None:
+    before = winners(sweep.workspace)
+    for path in published(sweep.workspace).values():
+        (path / "model.json").unlink()
+        path.rename(path.with_name("old-" + path.name))
+    assert tinytimbre(*sweep.arguments).returncode == 0
+    assert winners(sweep.workspace) == before
+
+
+def test_publish_is_a_dry_run_unless_confirmed(sweep: Sweep, tmp_path: pathlib.Path) -> None:
+    arguments = ["publish", str(sweep.workspace), "--instrument", "reed", "--to", str(tmp_path / "out")]
+    dry = tinytimbre(*arguments)
+    assert dry.returncode == 0
+    assert "nothing was written" in dry.stdout
+    assert not (tmp_path / "out").exists()
+    real = tinytimbre(*arguments, "--yes")
+    assert real.returncode == 0, real.stderr
+    assert (tmp_path / "out" / "index.json").is_file()
+
+
+def test_report_is_built_again(sweep: Sweep, tmp_path: pathlib.Path) -> None:
+    done = tinytimbre("report", str(sweep.workspace), "--output", str(tmp_path / "again.html"))
+    assert done.returncode == 0, done.stderr
+    assert "<audio" in (tmp_path / "again.html").read_text()
+
+
+def test_render_plays_a_recording(sweep: Sweep, tmp_path: pathlib.Path) -> None:
+    source = sweep.recordings / "flue" / "04.wav"
+    done = tinytimbre("render", str(published(sweep.workspace)["reed"]), str(source), str(tmp_path / "out.wav"))
+    assert done.returncode == 0, done.stderr
+    audio, rate = soundfile.read(tmp_path / "out.wav")
+    assert len(audio) / rate == pytest.approx(soundfile.info(source).duration, abs=0.03)  # whole frames of 20 ms
+    assert np.abs(audio).max() > 0
+
+
+def test_killed_three_times_it_ends_with_the_same_winners(sweep: Sweep, tmp_path: pathlib.Path) -> None:
+    workspace = tmp_path / "workspace"
+    arguments = [*sweep.arguments[:-1], str(workspace)]
+    stages: list[Callable[[], bool]] = [
+        lambda: any(workspace.glob("cache/features/*/*.example")),
+        lambda: any(workspace.glob("trials/*/rung-0.json")),
+        lambda: any(workspace.glob("cache/evaluations/*/clips.json")),
+    ]
+    for reached in stages:
+        _kill_when(reached, arguments)
+    assert not (workspace / "report.html").exists()
+    assert "interrupted" in tinytimbre("status", str(workspace)).stdout
+    done = tinytimbre(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert winners(workspace) == winners(sweep.workspace)
+
+
+def _kill_when(reached: Callable[[], bool], arguments: list[str]) -> None:
+    """Starts the command and kills -9 its process, and only that, as soon as the condition holds."""
+    process = subprocess.Popen(
+        _command(*arguments), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=_environment()
+    )
+    try:
+        while not reached():
+            assert process.poll() is None, "it ended before it could be killed"
+            time.sleep(0.02)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+
+def test_ctrl_c_says_that_the_same_command_continues(sweep: Sweep, tmp_path: pathlib.Path) -> None:
+    arguments = [*sweep.arguments[:-1], str(tmp_path / "workspace")]
+    process = subprocess.Popen(
+        _command(*arguments), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=_environment()
+    )
+    while not (tmp_path / "workspace" / "trials").exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command continues" in errors
+    assert "Traceback" not in errors
+
+
+def test_two_runs_do_not_share_a_workspace(sweep: Sweep) -> None:
+    holder = (
+        "import fcntl, sys, time; file = open(sys.argv[1], 'w'); fcntl.lockf(file, fcntl.LOCK_EX); "
+        "print('held', flush=True); time.sleep(60)"
+    )
+    lock = str(sweep.workspace / ".lock")
+    with subprocess.Popen([sys.executable, "-c", holder, lock], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "held\n"
+            done = tinytimbre(*sweep.arguments)
+        finally:
+            process.kill()
+    assert done.returncode == 2
+    assert "one run at a time" in done.stderr
+
+
+def test_a_single_recording_leaves_nothing_to_hold_out(tmp_path: pathlib.Path) -> None:
+    make_recordings(tmp_path / "recordings", instruments=("reed",), notes=1)
+    done = tinytimbre(
+        "run", str(SMOKE), "--recordings", str(tmp_path / "recordings"), "--workspace", str(tmp_path / "workspace")
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("error: ") == 1
+    assert "way out: " in done.stderr
+    assert "Traceback" not in done.stderr

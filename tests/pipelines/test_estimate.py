@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import pytest
+
+from pipelines.estimate import GROUP_SECS, estimate_rungs, step_seconds
+from tinytimbre.config import SweepConfig
+from tinytimbre.sweep.plan import plan_sweep
+
+
+def _config(**training: object) -> SweepConfig:
+    return SweepConfig.model_validate(
+        {
+            "name": "x",
+            "search": {"space": {"decoder": ["gru"], "width": [8, 9, 10, 11, 12, 13]}},
+            "training": {"side_by_side": 4, **training},
+            "budget": {"rung_steps": [10, 30], "eta": 3, "strata": 1},
+        }
+    )
+
+
+def test_rungs_follow_successive_halving() -> None:
+    config = _config()
+    trials = plan_sweep(config, fingerprints={"a": "1", "b": "2"}).trials
+    first, second = estimate_rungs(trials, config=config, jobs=1)
+    assert (first.n_trials, second.n_trials) == (12, 4)  # of 6 for each instrument a third goes on
+    assert (first.steps, second.steps) == (120, 80)
+    assert first.seconds == pytest.approx(sum(10 * step_seconds(t, config=config) for t in trials) + 3 * GROUP_SECS)
+
+
+def test_two_processes_take_half_as_long() -> None:
+    config = _config()
+    trials = plan_sweep(config, fingerprints={"a": "1"}).trials
+    one, two = (estimate_rungs(trials, config=config, jobs=jobs)[0].seconds for jobs in (1, 2))
+    assert two == pytest.approx(one / 2)
+
+
+def test_less_audio_and_fewer_spectra_cost_less() -> None:
+    trial = plan_sweep(_config(), fingerprints={"a": "1"}).trials[0]
+    whole = step_seconds(trial, config=_config())
+    assert step_seconds(trial, config=_config(batch_size=4)) == pytest.approx(whole / 2)
+    assert step_seconds(trial, config=_config(fft_sizes=[512])) < whole
