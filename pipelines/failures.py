@@ -23,7 +23,7 @@ def as_user_error(error: BaseException) -> TinyTimbreError | None:
         if _disk_is_full(cause):
             return TinyTimbreError(
                 "a sweep needs room on the disk",
-                got=str(cause)[:300],
+                got=_telling_line(cause),
                 cause="the disk is full",
                 remedy="free some space and run the same command again; what is done is kept",
             )
@@ -44,6 +44,12 @@ def _disk_is_full(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return True
     return any(phrase in str(error).lower() for phrase in _FULL)
+
+
+def _telling_line(error: BaseException) -> str:
+    """The line that names the full disk; Beam's messages bring whole tracebacks along."""
+    lines = str(error).splitlines()
+    return next((line.strip() for line in lines if any(phrase in line.lower() for phrase in _FULL)), str(error))[:300]
 
 
 def _parsed(message: str) -> TinyTimbreError:

@@ -61,6 +61,7 @@ def test_an_error_that_came_as_text_is_read_back() -> None:
     [
         OSError(errno.ENOSPC, "No space left on device"),
         RuntimeError("INTERNAL: database or disk is full"),
+        RuntimeError("Traceback\n  File x\nOSError: [Errno 28] No space left on device\n [while running 'Extract']"),
         RuntimeError("ResourceExhausted: /x: No space left on device [Op:SaveV2]"),
     ],
 )
@@ -68,6 +69,7 @@ def test_a_full_disk_is_called_that(error: Exception) -> None:
     found = as_user_error(error)
     assert found is not None
     assert found.cause == "the disk is full"
+    assert "\n" not in found.got
     assert "what is done is kept" in found.remedy
 
 

@@ -95,6 +95,14 @@ def test_chatter_of_any_origin_lands_in_the_log(tmp_path: pathlib.Path) -> None:
     assert all(word in log for word in ("python", "warned", "native", "child"))
 
 
+def test_a_full_disk_does_not_fail_whoever_prints() -> None:
+    # Every write to /dev/full fails for want of room. Beam prints an error before it reports it: had printing
+    # raised, the run would have waited for ever.
+    with terminal(verbose=False, log=pathlib.Path("/dev/full")):
+        print("line by line\n" * 10_000, file=sys.stderr, flush=True)  # noqa: T201
+        print("and to stdout", flush=True)  # noqa: T201
+
+
 def test_verbose_leaves_everything_where_it_is(capfd: pytest.CaptureFixture[str]) -> None:
     with terminal(verbose=True):
         os.write(2, b"native\n")

@@ -56,8 +56,8 @@ class ModelGroup:
         ]
         self.optimisers = [Adam(decoder.weights, clip_norm=config.gradient_clip_norm) for decoder in self.decoders]
         self._noise = NoiseBank([spec.noise_bands for spec in specs], shape=shape)
-        self._compiled_step = tf.function(self._step, reduce_retracing=True)
-        self._compiled_losses = tf.function(self._losses_of, reduce_retracing=True)
+        self._compiled_step = tf.function(self._step, autograph=False)
+        self._compiled_losses = tf.function(self._losses_of, autograph=False)
 
     def train_step(self, batch: Batch, *, step: int) -> np.ndarray:
         """One update of every model; returns the losses before it, float32 [models]."""
