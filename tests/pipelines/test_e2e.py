@@ -12,12 +12,14 @@ import sys
 import time
 from collections.abc import Callable
 
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile
 import yaml
 from instruments import make_recordings
+from nbclient import NotebookClient
 
 pytestmark = pytest.mark.e2e
 
@@ -169,6 +171,16 @@ def test_report_is_built_again(sweep: Sweep, tmp_path: pathlib.Path) -> None:
     done = tinytimbre("report", str(sweep.workspace), "--output", str(tmp_path / "again.html"))
     assert done.returncode == 0, done.stderr
     assert "<audio" in (tmp_path / "again.html").read_text()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_every_notebook_runs_from_top_to_bottom(sweep: Sweep, path: pathlib.Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    assert not any(cell.get("outputs") for cell in notebook.cells), "notebooks are stored without outputs"
+    (parameters,) = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    parameters.source = f"workspace = {str(sweep.workspace)!r}"
+    NotebookClient(notebook, timeout=300, kernel_name="python3").execute(cwd=str(path.parent))
+    assert any("image/png" in output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", []))
 
 
 def test_render_plays_a_recording(sweep: Sweep, tmp_path: pathlib.Path) -> None:

@@ -122,7 +122,8 @@ def trial_id(entry: Mapping[str, object], *, instrument: str, config: SweepConfi
         "batch_seed": config.seed,
         # How often to checkpoint and how many trials share a process change the work, not the result.
         "training": config.training.model_dump(exclude={"checkpoint_secs", "side_by_side", "learning_rate"}),
-        "total_steps": config.budget.rung_steps[-1],
+        # The last ends the learning rate's schedule; the others are the steps that results are stored under.
+        "rung_steps": config.budget.rung_steps,
         "fingerprint": fingerprint,
         "training_version": TRAINING_VERSION,
     }
