@@ -10,7 +10,7 @@ export TF_USE_LEGACY_KERAS := 1
 # Set by some images; without compiled files every process would compile its imports again, 18 s of CPU each.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install demo test lint typecheck unit e2e bench-features lock clean
+.PHONY: install demo test lint typecheck unit e2e bench-features bench-training lock clean
 
 install: $(VENV)/.installed
 
@@ -50,6 +50,9 @@ RECORDINGS ?= $(DEMO_RECORDINGS)
 JOBS ?= 2
 bench-features: install
 	$(BIN)/python benchmarks/features.py $(RECORDINGS) --jobs $(JOBS)
+
+bench-training: install
+	$(BIN)/python benchmarks/training.py
 
 # The lock: exact versions with hashes. Run it after a change of pyproject.toml and commit the result.
 lock:
