@@ -67,7 +67,8 @@ def progress_handler(console: rich.console.Console) -> Iterator[logging.Handler]
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console) as progress:
+    # Rich would otherwise catch stdout and stderr itself and show on the terminal what belongs into the log.
+    with Progress(*columns, console=console, redirect_stdout=False, redirect_stderr=False) as progress:
         yield ProgressBars(progress)
 
 

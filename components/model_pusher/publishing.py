@@ -113,6 +113,8 @@ def _metric(name: str, values: np.ndarray) -> CardMetric:
         confidence = (1 + INTERVAL_CONFIDENCE) / 2
         high = upper_bound(values, confidence=confidence, draws=INTERVAL_DRAWS, seed=0)
         low = -upper_bound(-values, confidence=confidence, draws=INTERVAL_DRAWS, seed=0)
+        # Student's t knows no limits; a distance is not negative, an accuracy not above 100.
+        low, high = (float(np.clip(end, 0.0, 100.0 if unit == "%" else np.inf)) for end in (low, high))
     better = "higher" if name in HIGHER_IS_BETTER else "lower"
     return CardMetric(name=title, unit=unit, mean=float(values.mean()), low=low, high=high, better=better)
 

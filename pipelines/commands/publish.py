@@ -11,6 +11,8 @@ from pipelines.workspace import Workspace
 from tinytimbre.errors import TinyTimbreError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from components.model_pusher.publishing import FinishedSweep
 
 
@@ -19,7 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_workspace_argument(parser)
     parser.add_argument("--instrument", required=True, metavar="NAME")
     parser.add_argument(
-        "--trial", metavar="ID", help="a trial, or a model such as 1a2b-uint8 (default: the one the sweep chose)"
+        "--trial",
+        metavar="ID",
+        help="a trial or model, or the start of its id, such as 1a2b-uint8 (default: the chosen one)",
     )
     parser.add_argument("--to", required=True, type=pathlib.Path, metavar="DIR")
     parser.add_argument("--yes", action="store_true", help="really publish")
@@ -69,11 +73,18 @@ def choose(sweep: FinishedSweep, *, instrument: str, trial: str | None) -> str:
                 remedy=f"listen in the report; to publish it all the same: --trial {verdict.nearest}",
             )
         return verdict.chosen
-    named = own[(own["candidate_id"] == trial) | (own["trial_id"] == trial)].sort_values("total_brotli")
-    if named.empty:
+    named = _matching(own, trial).sort_values("total_brotli")
+    if named["trial_id"].nunique() != 1:
         raise TinyTimbreError(
-            f"--trial must name an exported trial of {instrument}",
-            got=trial,
+            f"--trial must name one exported trial of {instrument}",
+            got=f"{trial}, which is the start of {named['trial_id'].nunique()}",
             remedy=f"there are: {', '.join(sorted(set(own['trial_id'])))}",
         )
     return str(named["candidate_id"].iloc[0])
+
+
+def _matching(candidates: pd.DataFrame, trial: str) -> pd.DataFrame:
+    """Models of the trials whose ids start as given, in the quantisation given after a dash, if any."""
+    start, _, quantisation = trial.partition("-")
+    trials = candidates["trial_id"].str.startswith(start)
+    return candidates[trials & (candidates["quantisation"].eq(quantisation) | (not quantisation))]

@@ -165,6 +165,13 @@ def test_publish_is_a_dry_run_unless_confirmed(sweep: Sweep, tmp_path: pathlib.P
     real = tinytimbre(*arguments, "--yes")
     assert real.returncode == 0, real.stderr
     assert (tmp_path / "out" / "index.json").is_file()
+    start = winners(sweep.workspace)["reed"][0][:8]
+    named = tinytimbre(*arguments, "--trial", f"{start}-float32")
+    assert named.returncode == 0, named.stderr
+    assert "float32" in named.stdout
+    unknown = tinytimbre(*arguments, "--trial", "no-such")
+    assert unknown.returncode == 2
+    assert "must name one exported trial" in unknown.stderr
 
 
 def test_report_is_built_again(sweep: Sweep, tmp_path: pathlib.Path) -> None:

@@ -107,3 +107,11 @@ def test_verbose_leaves_everything_where_it_is(capfd: pytest.CaptureFixture[str]
     with terminal(verbose=True):
         os.write(2, b"native\n")
     assert "native" in capfd.readouterr().err
+
+
+def test_bars_do_not_show_what_others_write(lines: io.StringIO) -> None:
+    console = rich.console.Console(file=lines, force_terminal=True, width=120)
+    with progress_handler(console):
+        sys.stderr.write("chatter\n")
+        sys.stdout.write("chatter\n")
+    assert "chatter" not in lines.getvalue()

@@ -11,14 +11,16 @@ from tinytimbre.quality.wording import size
 from tinytimbre.report.data import plain
 from tinytimbre.report.tables import SweepTables, front, roles
 
+SHORT_ID = 8
+
 
 def summary_table(tables: SweepTables) -> rich.table.Table:
     """A row per instrument: trials, the chosen model's size, cost and quality, the verdict."""
     table = rich.table.Table(title="What ships", title_justify="left")
     table.add_column("instrument", style="bold")
-    for name in ("trials", "on disk", "brotli", "MFLOP/s", "log spectral dB", "pitch acc. %"):
+    for name in ("trials", "on disk", "brotli", "MFLOP/s", "spectral dB", "pitch %"):
         table.add_column(name, justify="right")
-    table.add_column("model", overflow="fold")
+    table.add_column("model", no_wrap=True)
     table.add_column("verdict")
     for instrument in tables.instruments:
         table.add_row(*_summary_row(tables, instrument))
@@ -33,24 +35,15 @@ def front_table(tables: SweepTables, *, instrument: str) -> rich.table.Table:
     stages = {o.candidate_id: o.stage for o in verdict.outcomes} if verdict else {}
     title = f"{rich.markup.escape(instrument)}: best quality at each size"
     table = rich.table.Table(title=title, title_justify="left")
-    table.add_column("model", overflow="fold")
-    for name in (
-        "brotli",
-        "parameters",
-        "MFLOP/s",
-        "log spectral dB",
-        "mel dB",
-        "loudness dB",
-        "pitch acc. %",
-        "cents",
-    ):
+    table.add_column("model", no_wrap=True)
+    for name in ("brotli", "numbers", "MFLOP/s", "spectral dB", "mel dB", "loudness dB", "pitch %", "cents"):
         table.add_column(name, justify="right")
     table.add_column("verdict")
     for row in front(own).to_dict("records"):
         candidate = str(row["candidate_id"])
         mark = {"chosen": "bold green", "best": "bold"}.get(named.get(candidate, ""), "")
         stage = "best" if named.get(candidate) == "best" else stages.get(candidate, "")
-        table.add_row(rich.markup.escape(candidate), *_numbers(row), stage, style=mark)
+        table.add_row(_short(candidate), *_numbers(row), stage, style=mark)
     return table
 
 
@@ -66,7 +59,7 @@ def _summary_row(tables: SweepTables, instrument: str) -> list[str]:
     row = shown.iloc[0]
     sizes = [size(int(row[column])) if pd.notna(row[column]) else "–" for column in ("total_bytes", "total_brotli")]
     quality = [_number(row[column]) for column in ("decoder_mflops", "log_spectral_db", "f0_accuracy_points")]
-    return [name, count, *sizes, *quality, rich.markup.escape(str(row["candidate_id"])), verdict_words(verdict)]
+    return [name, count, *sizes, *quality, _short(str(row["candidate_id"])), verdict_words(verdict)]
 
 
 def verdict_words(verdict: Verdict | None) -> str:
@@ -79,6 +72,12 @@ def verdict_words(verdict: Verdict | None) -> str:
     if verdict.shown:
         return f"[green]as good as the best[/], {verdict.confidence:.0%} sure on {takes}"
     return f"[yellow]best model kept[/]: smaller not shown with {takes}"
+
+
+def _short(candidate_id: str) -> str:
+    """A model by the first eight digits of its trial and its quantisation, so that a row fits a terminal."""
+    trial_id, _, quantisation = candidate_id.rpartition("-")
+    return rich.markup.escape(f"{trial_id[:SHORT_ID]}-{quantisation}")
 
 
 def _named(verdict: Verdict | None) -> str | None:
