@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trial",
         metavar="ID",
-        help="a trial or model, or the start of its id, such as 1a2b-uint8 (default: the chosen one)",
+        help="start of the id of a trial or model, such as 1a2b-uint8 (default: the chosen one)",
     )
     parser.add_argument("--to", required=True, type=pathlib.Path, metavar="DIR")
     parser.add_argument("--yes", action="store_true", help="really publish")

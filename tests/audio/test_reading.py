@@ -29,12 +29,13 @@ def pitch_hz(audio, sample_rate_hz):
     return (k + 0.5 * (left - right) / (left - 2 * mid + right)) * sample_rate_hz / len(audio)
 
 
-@pytest.mark.parametrize("ending", CODECS)
+# Opus, the codec of the .ogg here, has no 22,050 and 44,100 Hz.
+FORMATS = [(e, r) for e in CODECS for r in (8_000, 22_050, 44_100, 48_000) if e != ".ogg" or r in (8_000, 48_000)]
+
+
+@pytest.mark.parametrize(("ending", "sample_rate_hz"), FORMATS)
 @pytest.mark.parametrize("channels", [1, 2])
-@pytest.mark.parametrize("sample_rate_hz", [8_000, 22_050, 44_100, 48_000])
 def test_every_format_keeps_pitch_level_and_length(tmp_path, ending, channels, sample_rate_hz):
-    if ending == ".ogg" and sample_rate_hz not in (8_000, 48_000):
-        pytest.skip("Opus has no such rate")
     path = encode(
         tmp_path / f"a{ending}",
         tone(sample_rate_hz, channels=channels),

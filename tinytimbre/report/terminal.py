@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pandas as pd
+import rich.box
 import rich.markup
 import rich.table
 
@@ -16,10 +17,10 @@ SHORT_ID = 8
 
 def summary_table(tables: SweepTables) -> rich.table.Table:
     """A row per instrument: trials, the chosen model's size, cost and quality, the verdict."""
-    table = rich.table.Table(title="What ships", title_justify="left")
-    table.add_column("instrument", style="bold")
-    for name in ("trials", "on disk", "brotli", "MFLOP/s", "spectral dB", "pitch %"):
-        table.add_column(name, justify="right")
+    table = _table("What ships (dB: log spectral distance on test takes)")
+    table.add_column("instrument", style="bold", no_wrap=True)
+    for name in ("trials", "on disk", "brotli", "MFLOP/s", "dB", "pitch %"):
+        table.add_column(name, justify="right", no_wrap=True)
     table.add_column("model", no_wrap=True)
     table.add_column("verdict")
     for instrument in tables.instruments:
@@ -28,23 +29,31 @@ def summary_table(tables: SweepTables) -> rich.table.Table:
 
 
 def front_table(tables: SweepTables, *, instrument: str) -> rich.table.Table:
-    """The quality-versus-size front of one instrument, smallest first; the roles of its models named."""
+    """The quality-versus-size front of one instrument and the models with a role, smallest first."""
     own = tables.candidates[tables.candidates["instrument"] == instrument]
     verdict = tables.verdicts.get(instrument)
     named = {candidate: role for role, candidate in (roles(own, verdict) if verdict else {}).items()}
     stages = {o.candidate_id: o.stage for o in verdict.outcomes} if verdict else {}
-    title = f"{rich.markup.escape(instrument)}: best quality at each size"
-    table = rich.table.Table(title=title, title_justify="left")
+    title = f"{rich.markup.escape(instrument)}: best quality at each size (dB: log spectral distance on test takes)"
+    table = _table(title)
     table.add_column("model", no_wrap=True)
-    for name in ("brotli", "numbers", "MFLOP/s", "spectral dB", "mel dB", "loudness dB", "pitch %", "cents"):
-        table.add_column(name, justify="right")
-    table.add_column("verdict")
-    for row in front(own).to_dict("records"):
+    for name in ("brotli", "params", "MFLOP/s", "dB", "loud dB", "pitch %", "cents"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    shown = own["candidate_id"].isin([*front(own)["candidate_id"], *named])
+    for row in own[shown].sort_values("total_brotli").to_dict("records"):
         candidate = str(row["candidate_id"])
         mark = {"chosen": "bold green", "best": "bold"}.get(named.get(candidate, ""), "")
         stage = "best" if named.get(candidate) == "best" else stages.get(candidate, "")
         table.add_row(_short(candidate), *_numbers(row), stage, style=mark)
     return table
+
+
+def _table(title: str) -> rich.table.Table:
+    """Narrow enough for a terminal of 100 columns; ``dB`` is the log spectral distance."""
+    return rich.table.Table(
+        title=title, title_justify="left", box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
+    )
 
 
 def _summary_row(tables: SweepTables, instrument: str) -> list[str]:
@@ -68,10 +77,10 @@ def verdict_words(verdict: Verdict | None) -> str:
         return "[red]no verdict[/]: nothing was evaluated"
     takes = f"{verdict.n_takes} test take{'' if verdict.n_takes == 1 else 's'}"
     if verdict.chosen is None:
-        return "[red]none qualifies[/]; this is the nearest" if verdict.nearest else "[red]none qualifies[/]"
+        return "[red]none qualifies[/]; nearest" if verdict.nearest else "[red]none qualifies[/]"
     if verdict.shown:
-        return f"[green]as good as the best[/], {verdict.confidence:.0%} sure on {takes}"
-    return f"[yellow]best model kept[/]: smaller not shown with {takes}"
+        return f"[green]as good[/], {takes}"
+    return f"[yellow]best kept[/], {takes}"
 
 
 def _short(candidate_id: str) -> str:
@@ -86,7 +95,7 @@ def _named(verdict: Verdict | None) -> str | None:
 
 def _numbers(row: dict[object, object]) -> list[str]:
     sizes = [size(int(str(row["total_brotli"]))), f"{int(str(row['parameters'])):,}", _number(row["decoder_mflops"])]
-    columns = ("log_spectral_db", "mel_spectral_db", "loudness_db", "f0_accuracy_points", "f0_cents")
+    columns = ("log_spectral_db", "loudness_db", "f0_accuracy_points", "f0_cents")
     return [*sizes, *(_number(row[column]) for column in columns)]
 
 
