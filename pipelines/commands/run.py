@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
 def _room(config: SweepConfig, inventory: Inventory) -> int:
     from tinytimbre.sweep.space import expand
 
-    entries = expand(config.search, learning_rate=config.training.learning_rate)
+    entries = expand(config)
     count = len(inventory.instruments)
     parameters = count * sum(entry["decoder"].parameters for entry in entries)
     return needed_bytes(recorded_bytes=inventory.n_bytes, n_trials=count * len(entries), parameters=parameters)

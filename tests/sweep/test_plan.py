@@ -26,32 +26,42 @@ def config(**changes: object) -> SweepConfig:
 
 
 def test_grid_holds_every_combination_once() -> None:
-    entries = expand(search(), learning_rate=1e-3)
+    entries = expand(SweepConfig(name="test", search=search()))
     assert len(entries) == 2 * 2 * 2 + 2 * 2 * 3
     assert len({repr(entry) for entry in entries}) == len(entries)
 
 
+def test_a_capped_grid_keeps_both_kinds_and_all_sizes() -> None:
+    entries = expand(SweepConfig(name="test", search=search(trials=8)))
+    assert len({repr(entry) for entry in entries}) == 8
+    assert {entry["decoder"].kind for entry in entries} == {"gru", "cnn"}
+    assert {entry["decoder"].input for entry in entries} == {"loudness", "rms_energy"}
+
+
 def test_keys_of_the_other_kind_do_not_multiply() -> None:
-    entries = expand(search(cnn={"kernel_size": [2, 3]}, gru={}), learning_rate=1e-3)
+    entries = expand(SweepConfig(name="test", search=search(cnn={"kernel_size": [2, 3]}, gru={})))
     assert sum(entry["decoder"].kind == "gru" for entry in entries) == 4
     assert sum(entry["decoder"].kind == "cnn" for entry in entries) == 8
 
 
 @pytest.mark.parametrize("method", ["random", "sobol"])
 def test_sampling_is_deterministic_and_without_duplicates(method: str) -> None:
-    first = expand(search(method=method, trials=12, seed=4), learning_rate=1e-3)
-    assert first == expand(search(method=method, trials=12, seed=4), learning_rate=1e-3)
+    first = expand(SweepConfig(name="test", search=search(method=method, trials=12, seed=4)))
+    assert first == expand(SweepConfig(name="test", search=search(method=method, trials=12, seed=4)))
     assert len(first) == 12
     assert len({repr(entry) for entry in first}) == 12
-    assert first != expand(search(method=method, trials=12, seed=5), learning_rate=1e-3)
+    assert first != expand(SweepConfig(name="test", search=search(method=method, trials=12, seed=5)))
 
 
 def test_constraints_hold() -> None:
-    kept = expand(search(constraints={"max_parameters": 3000}), learning_rate=1e-3)
+    kept = expand(SweepConfig(name="test", search=search(constraints={"max_parameters": 3000})))
     assert kept
     assert all(entry["decoder"].parameters <= 3000 for entry in kept)
+    cheap = expand(SweepConfig(name="test", search=search(constraints={"max_decoder_mflops": 0.1})))
+    assert cheap
+    assert all(entry["decoder"].mflops(frame_rate_hz=50) <= 0.1 for entry in cheap)
     with pytest.raises(TinyTimbreError, match="at least one configuration"):
-        expand(search(constraints={"max_parameters": 10}), learning_rate=1e-3)
+        expand(SweepConfig(name="test", search=search(constraints={"max_parameters": 10})))
 
 
 def test_ids_depend_on_what_changes_the_result_and_on_nothing_else() -> None:

@@ -83,7 +83,7 @@ def plan_sweep(config: SweepConfig, *, fingerprints: Mapping[str, str]) -> Sweep
     Raises:
         TinyTimbreError: the search space is empty.
     """
-    entries = expand(config.search, learning_rate=config.training.learning_rate)
+    entries = expand(config)
     sizes = [entry["decoder"].parameters for entry in entries]
     trials = [
         _trial(entry, instrument, config, fingerprints[instrument], sizes)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import qmc
 
-from tinytimbre.config import DecoderKind, SearchConfig, Value
+from tinytimbre.config import DecoderKind, SearchConfig, SweepConfig, Value
 from tinytimbre.decoders.spec import DecoderSpec
 from tinytimbre.errors import TinyTimbreError
 
@@ -31,12 +31,12 @@ DEFAULTS: dict[str, list[Value]] = {
 NOT_OF_DECODER = ("learning_rate", "seed")
 
 
-def expand(search: SearchConfig, *, learning_rate: float) -> list[dict[str, Any]]:
-    """All configurations of a search, in a stable order.
+def expand(config: SweepConfig) -> list[dict[str, Any]]:
+    """All configurations of a sweep's search, in a stable order.
 
     Args:
-        search: the space, how to sample it, its constraints.
-        learning_rate: for configurations whose space does not name one.
+        config: ``search`` is the space, how to sample it and its constraints; ``training.learning_rate`` is for
+            configurations whose space does not name one; MFLOP/s depend on ``features.frame_rate_hz``.
 
     Returns:
         Dictionaries with ``decoder`` (a `DecoderSpec`), ``learning_rate`` and ``seed``.
@@ -44,17 +44,22 @@ def expand(search: SearchConfig, *, learning_rate: float) -> list[dict[str, Any]
     Raises:
         TinyTimbreError: no configuration satisfies the constraints, or a value is impossible.
     """
+    search, rate = config.search, config.features.frame_rate_hz
+    learning_rate = config.training.learning_rate
     kinds = [_axes(search, kind, learning_rate) for kind in search.space.get("decoder", DEFAULTS["decoder"])]
     drawn = _grid(kinds) if search.method == "grid" else _sample(kinds, search)
     unique = list({repr(sorted(values.items())): _configuration(values) for values in drawn}.values())
-    kept = [entry for entry in unique if _allowed(entry["decoder"], search)][: search.trials]
+    kept = [entry for entry in unique if _allowed(entry["decoder"], search, rate)]
     if not kept:
         raise TinyTimbreError(
             "a search space must hold at least one configuration",
             got=f"{len(unique)} drawn, none within {search.constraints}",
             remedy="widen search.constraints or the lists in search.space",
         )
-    return kept
+    count = min(len(kept), search.trials or len(kept))
+    # Drawn points are in random order; a grid that is cut short is thinned evenly, or only one corner would be left.
+    chosen = np.linspace(0, len(kept) - 1, count).round().astype(int) if search.method == "grid" else range(count)
+    return [kept[index] for index in chosen]
 
 
 def _axes(search: SearchConfig, kind: Value, learning_rate: float) -> dict[str, list[Value]]:
@@ -107,6 +112,9 @@ def _configuration(values: dict[str, Any]) -> dict[str, Any]:
         raise TinyTimbreError("every value of the search space must be possible", got=str(error)) from error
 
 
-def _allowed(spec: DecoderSpec, search: SearchConfig) -> bool:
+def _allowed(spec: DecoderSpec, search: SearchConfig, frame_rate_hz: float) -> bool:
     limits = search.constraints
-    return limits.min_parameters <= spec.parameters <= (limits.max_parameters or math.inf)
+    return (
+        limits.min_parameters <= spec.parameters <= (limits.max_parameters or math.inf)
+        and spec.mflops(frame_rate_hz=frame_rate_hz) <= (limits.max_decoder_mflops or math.inf)
+    )  # fmt: skip
