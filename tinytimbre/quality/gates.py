@@ -5,9 +5,10 @@
 1. The *reference* is the candidate with the lowest mean log spectral distance on the validation takes.
 2. *Screening on validation*: a candidate goes on where the mean difference to the reference is within
    every margin. No bound is asked for here: nothing is concluded from it, and a strict screen would only
-   cost power. Of those, one that is neither smaller nor better on validation than another is left out
-   ("outdone"), so what remains gets better as it gets bigger.
-3. *Confirmation on test*, from the largest to the smallest, stopping at the first that does not pass.
+   cost power. They are ordered by how safe they looked: by the largest share of a margin that their bounds
+   take up on validation. One that is not smaller than a safer one is left out ("outdone").
+3. *Confirmation on test*, from the safest and largest to the boldest and smallest, stopping at the first that
+   does not pass.
    A candidate passes when *every* gate does: an intersection-union test, at level 1 - confidence without
    correction (Berger, Technometrics 24:4, 1982). The order is fixed before the test takes are looked at, so
    testing in sequence at full level keeps the chance of accepting *any* unacceptable candidate at
@@ -121,21 +122,27 @@ class _Judge:
         return {str(candidate): float(mean) for candidate, mean in wide.mean(axis=1).items() if wide.shape[1]}
 
     def _screened(self, reference: str) -> list[str]:
-        """The candidates to test, largest first, the reference left out; notes why the others drop out."""
-        means = self._mean_log_spectral()
+        """The candidates to test, safest first and each smaller than the one before; why the others drop out."""
+        evaluated = self._mean_log_spectral()
+        others = [c.candidate_id for c in self.candidates if c.candidate_id != reference]
+        passed = [c for c in others if self._screen_passed(c, reference, evaluated=c in evaluated)]
         order: list[str] = []
-        best, best_id = math.inf, ""
-        for candidate in (c.candidate_id for c in self.candidates):
-            if candidate == reference or not self._screen_passed(candidate, reference, evaluated=candidate in means):
+        smallest = reference
+        for candidate in sorted(passed, key=lambda one: (self._strain(one), self.bytes[one], one)):
+            if self.bytes[candidate] >= self.bytes[smallest]:
+                self.found[candidate] = _Found("outdone", wording.outdone(smallest))
                 continue
-            if self.bytes[candidate] >= self.bytes[reference]:
-                self.found[candidate] = _Found("outdone", wording.outdone(reference))
-            elif means[candidate] >= best:
-                self.found[candidate] = _Found("outdone", wording.outdone(best_id))
-            else:
-                best, best_id = means[candidate], candidate
-                order.insert(0, candidate)
+            order.append(candidate)
+            smallest = candidate
         return order
+
+    def _strain(self, candidate: str) -> float:
+        """Largest share of a margin that the candidate takes up on validation: its bound, or the mean without one."""
+        paired = [
+            r for r in self.results if (r.candidate_id, r.split) == (candidate, "validation") and r.gate in METRICS
+        ]
+        worse = [r.mean if r.bound is None else r.bound for r in paired]
+        return max(math.inf if w is None else w / r.margin for w, r in zip(worse, paired, strict=True))
 
     def _screen_passed(self, candidate: str, reference: str, *, evaluated: bool) -> bool:
         if not evaluated:

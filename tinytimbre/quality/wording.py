@@ -67,12 +67,12 @@ def _with_gate(result: GateResult) -> str:
 
 def outdone(better: str) -> str:
     """A candidate that is not worth a test."""
-    return f"left out before the test: {better} is no larger and no worse on validation"
+    return f"left out before the test: {better} is no larger and safer on validation"
 
 
 def not_tested(stopped_at: str) -> str:
     """A candidate after the end of the fixed sequence."""
-    return f"not tested: the sequence from large to small ended at {stopped_at}, which did not pass"
+    return f"not tested: the sequence from safest to smallest ended at {stopped_at}, which did not pass"
 
 
 def not_evaluated() -> str:
