@@ -12,6 +12,7 @@ from tinytimbre.errors import TinyTimbreError
 _REMOTE = re.compile(
     r"tinytimbre\.[\w.]+\.\w+: (?P<message>.+?)(?=\n\n|\n?\s*\[while running|\nTraceback|\Z)", re.DOTALL
 )
+_DAMAGED = ("file is not a database", "database disk image is malformed")
 _FULL = ("no space left on device", "database or disk is full", "disk quota exceeded")
 
 
@@ -26,6 +27,20 @@ def as_user_error(error: BaseException) -> TinyTimbreError | None:
                 got=_telling_line(cause),
                 cause="the disk is full",
                 remedy="free some space and run the same command again; what is done is kept",
+            )
+        if isinstance(cause, OSError) and cause.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            return TinyTimbreError(
+                "the files and folders of a command must be accessible",
+                got=str(cause)[:300],
+                cause="no permission, or a read-only disk",
+                remedy="change owner or permissions, or choose another place",
+            )
+        if any(phrase in str(cause) for phrase in _DAMAGED):
+            return TinyTimbreError(
+                "metadata.sqlite of a workspace must be a whole database",
+                got=next(phrase for phrase in _DAMAGED if phrase in str(cause)),
+                cause="a copy that was cut short, or a damaged disk",
+                remedy="delete metadata.sqlite and run again; trials, features and published models are kept",
             )
     found = [_REMOTE.search(str(cause)) for cause in _chain(error)]
     return next((_parsed(match["message"]) for match in found if match), None)

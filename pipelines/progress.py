@@ -32,6 +32,8 @@ TITLES = {
     "export": "Exporting to TensorFlow.js",
     "quality": "Measuring quality",
     "report": "Writing the report",
+    "listen": "Listening",
+    "render": "Rendering",
 }
 
 

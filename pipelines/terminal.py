@@ -117,7 +117,7 @@ class _Messages(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Prints one message."""
-        self.console.print(f"note: {record.getMessage()}", markup=False, highlight=False)
+        self.console.print(f"note: {record.getMessage()}", markup=False, highlight=False, soft_wrap=True)
 
 
 @contextlib.contextmanager

@@ -80,9 +80,9 @@ class Workspace:
         from a killed run does not block the next.
 
         Raises:
-            TinyTimbreError: another run has it.
+            TinyTimbreError: another run has it, or it cannot be made.
         """
-        self.root.mkdir(parents=True, exist_ok=True)
+        make_folder(self.root, purpose="a workspace")
         with (self.root / ".lock").open("a+") as file:
             try:
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -123,6 +123,29 @@ class Workspace:
                 got=f"{free / 1e9:.2f} GB free at {self.root}, about {needed_bytes / 1e9:.2f} GB needed",
                 remedy="free some space or give a --workspace on another disk",
             )
+
+
+def make_folder(folder: pathlib.Path, *, purpose: str) -> None:
+    """Makes the folder where it does not exist.
+
+    Args:
+        folder: to be written to later, perhaps after hours.
+        purpose: what it is, for the message.
+
+    Raises:
+        TinyTimbreError: it cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        reason = "" if os.access(folder, os.W_OK | os.X_OK) else "no permission to write there"
+    except OSError as error:
+        reason = str(error.strerror)
+    if reason:
+        raise TinyTimbreError(
+            f"{purpose} must be a folder that can be written",
+            got=f"{folder}: {reason}",
+            remedy="choose another folder, or change its owner or permissions",
+        )
 
 
 def needed_bytes(*, recorded_bytes: int, n_trials: int, parameters: int) -> int:

@@ -26,6 +26,13 @@ Value = int | float | str
 SEARCH_KEYS = (
     "decoder", "input", "harmonics", "noise_bands", "width", "depth", "kernel_size", "learning_rate", "seed",
 )  # fmt: skip
+YAML_WORDS = {
+    "tuple_type": "Input should be a list, such as [1, 2]",
+    "list_type": "Input should be a list, such as [1, 2]",
+    "dict_type": "Input should be a section of keys and values",
+    "model_type": "Input should be a section of keys and values",
+}
+"""What pydantic says in terms of Python, by type of its finding."""
 
 
 class Section(pydantic.BaseModel):
@@ -55,7 +62,7 @@ class SplitConfig(Section):
 class FeatureConfig(Section):
     """Frames per second of the controls and how pitch is tracked."""
 
-    frame_rate_hz: float = 50.0
+    frame_rate_hz: float = pydantic.Field(50.0, ge=5, le=1_000)
     f0_tracker: Literal["swift_f0", "pyin"] = "swift_f0"
 
 
@@ -72,7 +79,7 @@ class SearchConfig(Section):
 
     method: Literal["grid", "random", "sobol"] = "grid"
     trials: int | None = pydantic.Field(None, gt=0, description="for random and sobol; a cap for grid")
-    seed: int = 0
+    seed: int = pydantic.Field(0, ge=0, lt=2**32)
     space: dict[str, list[Value]]
     gru: dict[str, list[Value]] = {}
     cnn: dict[str, list[Value]] = {}
@@ -83,9 +90,9 @@ class SearchConfig(Section):
     def _known_keys_with_values(cls, space: dict[str, list[Value]]) -> dict[str, list[Value]]:
         for key in space:
             if key not in SEARCH_KEYS:
-                near = difflib.get_close_matches(key, SEARCH_KEYS, n=1, cutoff=0.4)
+                near = difflib.get_close_matches(key, SEARCH_KEYS, n=1)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
-                raise ValueError(f"unknown search key {key!r}{hint} known: {', '.join(SEARCH_KEYS)}")
+                raise ValueError(f"unknown search key {key!r}{hint}; known: {', '.join(SEARCH_KEYS)}")
         empty = [key for key, values in space.items() if not values]
         if empty:
             raise ValueError(f"every key needs at least one value; {empty[0]!r} has none")
@@ -96,19 +103,19 @@ class TrainingConfig(Section):
     """One optimisation step: ``batch_size`` clips of ``clip_secs`` each."""
 
     batch_size: int = pydantic.Field(8, ge=1)
-    clip_secs: float = pydantic.Field(1.0, gt=0)
+    clip_secs: float = pydantic.Field(1.0, gt=0, le=60)
     learning_rate: float = pydantic.Field(1e-3, gt=0)
     gradient_clip_norm: float = pydantic.Field(3.0, gt=0)
     fft_sizes: tuple[int, ...] = (2048, 1024, 512, 256, 128, 64)
-    warmup_secs: float = pydantic.Field(0.24, ge=0, description="heard by the decoder before each clip")
+    warmup_secs: float = pydantic.Field(0.24, ge=0, le=60, description="heard by the decoder before each clip")
     side_by_side: int = pydantic.Field(4, ge=1, description="trials that share batches in one process")
     checkpoint_secs: float = pydantic.Field(20.0, gt=0)
 
     @pydantic.field_validator("fft_sizes")
     @classmethod
     def _powers_of_two(cls, sizes: tuple[int, ...]) -> tuple[int, ...]:
-        if not sizes or any(size < 16 or size & (size - 1) for size in sizes):
-            raise ValueError(f"fft_sizes must be powers of two from 16 up, got {list(sizes)}")
+        if not sizes or any(not 16 <= size <= 65_536 or size & (size - 1) for size in sizes):
+            raise ValueError(f"fft_sizes must be powers of two from 16 to 65536, got {list(sizes)}")
         return sizes
 
 
@@ -152,14 +159,19 @@ class GateConfig(Section):
 class ExportConfig(Section):
     """Every finalist is exported in each of these."""
 
-    quantisations: tuple[Quantisation, ...] = ("float32", "float16", "uint8")
+    quantisations: tuple[Quantisation, ...] = pydantic.Field(("float32", "float16", "uint8"), min_length=1)
+
+    @pydantic.field_validator("quantisations")
+    @classmethod
+    def _each_once(cls, quantisations: tuple[Quantisation, ...]) -> tuple[Quantisation, ...]:
+        return tuple(dict.fromkeys(quantisations))
 
 
 class SweepConfig(Section):
     """Everything that defines a sweep; `load_config` reads it from YAML."""
 
     name: str = pydantic.Field(pattern=r"^[a-z][a-z0-9_-]{0,40}$")
-    seed: int = 0
+    seed: int = pydantic.Field(0, ge=0, lt=2**32)
     instruments: tuple[str, ...] = pydantic.Field((), description="empty: every instrument found")
     audio: AudioConfig = AudioConfig()
     split: SplitConfig = SplitConfig()
@@ -190,6 +202,17 @@ class SweepConfig(Section):
         return self.model_dump_json()
 
 
+class _EachKeyOnce(yaml.SafeLoader):
+    """YAML forbids a key twice in one section; PyYAML would silently take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names = [str(key.value) for key, _ in node.value]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise yaml.MarkedYAMLError(problem=f"the key {twice!r} is there twice", problem_mark=node.start_mark)
+        return super().construct_mapping(node, deep=deep)
+
+
 def load_config(path: str | pathlib.Path) -> SweepConfig:
     """Reads a sweep configuration from YAML.
 
@@ -202,9 +225,11 @@ def load_config(path: str | pathlib.Path) -> SweepConfig:
             "the configuration must be a readable YAML file", got=str(path), remedy="see configs/ for examples"
         )
     try:
-        values = yaml.safe_load(path.read_text())
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_EachKeyOnce)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise TinyTimbreError("the configuration must be valid YAML", got=f"{path}: {error}") from error
+        raise TinyTimbreError(
+            "the configuration must be valid YAML", got=f"{path}: {error}", remedy="correct the file there"
+        ) from error
     return _validated(values, origin=str(path))
 
 
@@ -225,13 +250,16 @@ def _readable(error: pydantic.ValidationError, *, origin: str) -> TinyTimbreErro
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] != "extra_forbidden":
+        rule = YAML_WORDS.get(first["type"], first["msg"].removeprefix("Value error, "))
+        # A finding about several keys together comes with the whole file, which says nothing.
+        whole = not where and isinstance(first["input"], dict)
         return TinyTimbreError(
-            f"{origin}: {first['msg'].removeprefix('Value error, ')}",
-            got=f"{where or 'the file'} = {first['input']!r}"[:300],
-            remedy="correct this key; docs and defaults are in tinytimbre/config.py",
+            f"{origin}: {rule}",
+            got="" if whole else f"{where or 'the file'} = {first['input']!r}"[:300],
+            remedy="correct this; docs and defaults are in tinytimbre/config.py",
         )
     known = _known_keys(first["loc"][:-1])
-    near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1, cutoff=0.4)
+    near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
     return TinyTimbreError(
         f"{origin}: unknown key {where!r}",
         got=f"{where} = {first['input']!r}"[:300],

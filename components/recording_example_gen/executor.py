@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -14,14 +13,12 @@ from components.resources import jobs
 from tinytimbre.audio.ingest import ingest
 from tinytimbre.config import config_from_json
 
-LOGGER = logging.getLogger("tinytimbre.recordings")
-
 
 class Executor(BaseExecutor):
     """A folder → `Recordings`."""
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Mapping[str, Any]) -> None:  # noqa: N802
-        """Ingests the folder and says which files are left out and why."""
+        """Ingests the folder."""
         recordings = ingest(
             exec_properties["folder"],
             config=config_from_json(exec_properties["config"]),
@@ -29,10 +26,6 @@ class Executor(BaseExecutor):
             jobs=jobs(),
             cache=pathlib.Path(exec_properties["cache"]),
         )
-        for recording in recordings.rejected():
-            LOGGER.warning("%s is left out: %s", recording.path, recording.problems[0].message)
-        for instrument, problems in recordings.instrument_problems.items():
-            LOGGER.warning("%s is left out: %s", instrument, problems[0].message)
         artifact = only(output_dict, "recordings")
         artifact.set_string_custom_property("instruments", ",".join(recordings.instruments))
         artifact.set_int_custom_property("accepted", len(recordings.accepted()))

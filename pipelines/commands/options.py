@@ -10,6 +10,8 @@ from pipelines.workspace import Workspace
 from tinytimbre.config import SweepConfig, load_config
 from tinytimbre.errors import TinyTimbreError
 
+MAX_JOBS = 256
+
 
 def add_sweep_arguments(parser: argparse.ArgumentParser) -> None:
     """A configuration and the recordings it is applied to."""
@@ -21,13 +23,13 @@ def add_sweep_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="a folder per instrument, or a manifest (default: recordings)",
     )
-    parser.add_argument("--instrument", nargs="+", metavar="NAME", help="only these (default: all that are found)")
+    parser.add_argument(
+        "--instrument", nargs="+", action="extend", metavar="NAME", help="only these (default: all that are found)"
+    )
     parser.add_argument(
         "--workspace", type=pathlib.Path, metavar="DIR", help="default: workspaces/<name of the configuration>"
     )
-    parser.add_argument(
-        "--jobs", type=int, default=0, metavar="N", help="processes at a time (default: all processors)"
-    )
+    parser.add_argument("--jobs", type=int, metavar="N", help="processes at a time (default: all processors)")
 
 
 def add_workspace_argument(parser: argparse.ArgumentParser) -> None:
@@ -50,8 +52,12 @@ def jobs(args: argparse.Namespace) -> int:
     """Processes at a time.
 
     Raises:
-        TinyTimbreError: a negative number.
+        TinyTimbreError: less than one, or more than any machine has.
     """
-    if args.jobs < 0:
-        raise TinyTimbreError("--jobs must be at least 1", got=str(args.jobs), remedy="leave it out to use all")
-    return args.jobs or len(os.sched_getaffinity(0))
+    if args.jobs is None:
+        return len(os.sched_getaffinity(0))
+    if not 1 <= args.jobs <= MAX_JOBS:
+        raise TinyTimbreError(
+            f"--jobs must be at least 1 and at most {MAX_JOBS}", got=str(args.jobs), remedy="leave it out to use all"
+        )
+    return int(args.jobs)

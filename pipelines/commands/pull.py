@@ -11,7 +11,13 @@ SOURCES = pathlib.Path(__file__).resolve().parents[2] / "data" / "sources" / "qu
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Where to and what."""
     parser.add_argument("--to", type=pathlib.Path, default=pathlib.Path("recordings"), metavar="DIR")
-    parser.add_argument("--instrument", action="append", metavar="NAME", help="one of the list; may be repeated")
+    parser.add_argument(
+        "--instrument",
+        nargs="+",
+        action="extend",
+        metavar="NAME",
+        help="of the list (default: those of the demonstration)",
+    )
     parser.add_argument("--sources", type=pathlib.Path, default=SOURCES, metavar="FILE", help="another list of sources")
 
 

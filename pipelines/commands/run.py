@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pipelines.commands import options
-from pipelines.workspace import Workspace, needed_bytes
+from pipelines.workspace import Workspace, make_folder, needed_bytes
 from tinytimbre.config import SweepConfig
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def run(args: argparse.Namespace) -> int:
     publish_to = args.publish_to or workspace.models
     with workspace.locked():
         workspace.check_room(needed_bytes=_room(config, inventory))
+        make_folder(publish_to, purpose="the place to publish to")
         workspace.record(config)
         log = workspace.logs / f"{time.strftime('%Y%m%d-%H%M%S')}.log"
         with terminal(verbose=args.verbose, log=log) as screen:

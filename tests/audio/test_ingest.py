@@ -121,6 +121,22 @@ def test_no_usable_instrument(tmp_path):
     assert len(RecordingSet.load(tmp_path / "out").recordings) == 2
 
 
+def test_what_is_left_out_is_said_even_when_nothing_remains(tmp_path, caplog):
+    write_notes(tmp_path / "recordings" / "kazoo", count=2)
+    (tmp_path / "recordings" / "kazoo" / "empty.wav").touch()
+    with pytest.raises(TinyTimbreError):
+        ingest(tmp_path / "recordings", config=config(), output=tmp_path / "out")
+    assert "kazoo/empty.wav is left out: a recording must not be an empty file" in caplog.text
+    assert "kazoo is left out: an instrument needs at least 3" in caplog.text
+
+
+def test_a_file_beside_the_folders_makes_no_instrument(folder, tmp_path):
+    (folder / "stray.wav").write_bytes((folder / "violin" / "note0.wav").read_bytes())
+    found = ingest(folder, config=config(), output=tmp_path / "out")
+    assert list(found.instrument_problems) == ["kazoo"]
+    assert [problem.kind for problem in by_path(found)["stray.wav"].problems] == ["no-instrument"]
+
+
 def test_full_disk(folder, tmp_path, monkeypatch):
     """The one failure that cannot be had for real: the second file finds no room."""
     calls = []

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -52,6 +53,16 @@ def test_a_csv_manifest(tmp_path):
     assert not files["flute/c.wav"].problem.fatal
 
 
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_a_manifest_as_spreadsheets_write_it(tmp_path, separator):
+    """Another separator, blanks around values, a row without values at the end."""
+    touch(tmp_path, "x/a.wav")
+    rows = [["file", "instrument", "licence"], ["x/a.wav ", "violin", "CC BY, 4.0"], ["", "", ""]]
+    (tmp_path / "manifest.csv").write_text("\r\n".join(separator.join(row) for row in rows))
+    files = scan_recordings(tmp_path)
+    assert [(file.relative, file.instrument, file.licence) for file in files] == [("x/a.wav", "violin", "CC BY, 4.0")]
+
+
 def test_a_json_manifest(tmp_path):
     touch(tmp_path, "a.wav")
     (tmp_path / "manifest.json").write_text(json.dumps([{"file": "a.wav", "instrument": "oboe", "seconds": 1.5}]))
@@ -91,3 +102,26 @@ def test_slug():
     assert slug(" Tenor Sax (live) ") == "tenor_sax_live"
     with pytest.raises(TinyTimbreError):
         slug("…")
+
+
+def test_accents_are_dropped_not_replaced():
+    assert slug("Flûte à bec") == "flute_a_bec"
+
+
+def test_links_to_folders_are_followed_but_not_in_circles(tmp_path):
+    touch(tmp_path, "archive/a.wav", "recordings/flute/b.wav")
+    (tmp_path / "recordings" / "violin").symlink_to(tmp_path / "archive")
+    (tmp_path / "recordings" / "flute" / "up").symlink_to(tmp_path / "recordings")
+    files = scan_recordings(tmp_path / "recordings")
+    assert [(file.relative, file.instrument) for file in files] == [
+        ("flute/b.wav", "flute"),
+        ("violin/a.wav", "violin"),
+    ]
+
+
+def test_what_is_no_file_is_reported(tmp_path):
+    touch(tmp_path, "violin/a.wav")
+    (tmp_path / "violin" / "gone.wav").symlink_to(tmp_path / "nowhere.wav")
+    os.mkfifo(tmp_path / "violin" / "pipe.wav")
+    problems = {file.relative: file.problem and file.problem.kind for file in scan_recordings(tmp_path)}
+    assert problems == {"violin/a.wav": None, "violin/gone.wav": "unreadable", "violin/pipe.wav": "unreadable"}

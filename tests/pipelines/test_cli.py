@@ -11,6 +11,8 @@ import soundfile
 from instruments import RATE, note
 
 from pipelines.cli import main
+from pipelines.commands import report
+from tinytimbre.errors import TinyTimbreError
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SMOKE = str(ROOT / "configs" / "smoke.yaml")
@@ -90,6 +92,32 @@ def test_a_folder_without_a_run_is_no_workspace(
     assert "a workspace is a folder in which `tinytimbre run`" in capsys.readouterr().err
 
 
-def test_no_jobs_at_all_is_refused(recordings: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["plan", SMOKE, "--recordings", str(recordings), "--jobs", "-1"]) == 2
+def test_an_instrument_may_be_named_after_each_other(
+    recordings: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["plan", SMOKE, "--recordings", str(recordings), "--instrument", "kazoo", "--instrument", "reed"]
+    assert main(arguments) == 2
+    assert "kazoo" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("jobs", ["-1", "0", "1000000"])
+def test_impossible_jobs_are_refused(jobs: str, recordings: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", SMOKE, "--recordings", str(recordings), "--jobs", jobs]) == 2
     assert "--jobs must be at least 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--workspace", "--publish-to"])
+def test_places_that_are_files_are_refused_before_the_run(
+    option: str, recordings: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    arguments = ["run", SMOKE, "--recordings", str(recordings), "--workspace", str(tmp_path / "workspace")]
+    assert main([*arguments, option, str(tmp_path / "file")]) == 2
+    assert "must be a folder that can be written" in capsys.readouterr().err
+
+
+def test_outputs_of_the_report_are_checked_first(tmp_path: pathlib.Path) -> None:
+    report._check_outputs(tmp_path / "new" / "report.html", tmp_path / "front.svg")
+    for output, figure in ((tmp_path, None), (tmp_path / "r.html", tmp_path / "front.bmpp")):
+        with pytest.raises(TinyTimbreError):
+            report._check_outputs(output, figure)

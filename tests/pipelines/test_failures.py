@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import errno
+import pathlib
 
 import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from pipelines.database import open_store
 from pipelines.failures import as_user_error
 from pipelines.local_runner import beam_args
 from tinytimbre.errors import TinyTimbreError
@@ -75,3 +77,19 @@ def test_a_full_disk_is_called_that(error: Exception) -> None:
 
 def test_a_fault_of_the_program_stays_one() -> None:
     assert as_user_error(ZeroDivisionError("division by zero")) is None
+
+
+def test_a_damaged_database_is_called_that(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "metadata.sqlite").write_bytes(b"no database" * 1000)
+    with pytest.raises(RuntimeError) as caught:
+        open_store(tmp_path / "metadata.sqlite")
+    found = as_user_error(caught.value)
+    assert found is not None
+    assert "not a database" in found.got
+    assert "delete metadata.sqlite" in found.remedy
+
+
+def test_missing_permission_is_no_fault_of_the_program() -> None:
+    found = as_user_error(PermissionError(errno.EACCES, "Permission denied", "sweep.yaml"))
+    assert found is not None
+    assert "sweep.yaml" in found.got

@@ -13,6 +13,7 @@ import dataclasses
 import errno
 import hashlib
 import io
+import logging
 import os
 import pathlib
 import shutil
@@ -34,12 +35,14 @@ from tinytimbre.audio.recording import (
     problem,
     write_atomically,
 )
-from tinytimbre.audio.scan import SourceFile, scan_recordings
-from tinytimbre.audio.splits import assign_splits
+from tinytimbre.audio.scan import STRAY, SourceFile, scan_recordings
+from tinytimbre.audio.splits import MIN_TAKES, assign_splits
 from tinytimbre.config import SweepConfig
 from tinytimbre.errors import TinyTimbreError
 from tinytimbre.features.pitch import track_pitch
 from tinytimbre.progress import track
+
+LOGGER = logging.getLogger("tinytimbre.recordings")
 
 INSPECTION_VERSION = 1
 """Part of every cache key; raise it when reading or checking changes."""
@@ -86,7 +89,8 @@ def ingest(
 ) -> RecordingSet:
     """Reads, checks, groups and splits every recording below ``folder``.
 
-    Writes ``output``/recordings.json and ``output``/audio/<instrument>/<recording_id>.flac (24 bit, mono).
+    Writes ``output``/recordings.json and ``output``/audio/<instrument>/<recording_id>.flac (24 bit, mono); says as
+    warnings of the logger ``tinytimbre.recordings`` what is left out and why.
 
     Args:
         folder: see `scan_recordings`.
@@ -106,6 +110,7 @@ def ingest(
         recordings.save(output)
     except OSError as error:
         raise _disk_error(error, output) from error
+    _warn(recordings)
     _require_instrument(recordings)
     return recordings
 
@@ -274,7 +279,7 @@ def _split(
     """Split of every recording id, and what makes an instrument unusable."""
     splits: dict[str, str] = {}
     problems: dict[str, tuple[Problem, ...]] = {}
-    for instrument in sorted({one.file.instrument for one in checked}):
+    for instrument in sorted({one.file.instrument for one in checked if not _is_stray(one.file)}):
         ids = [one.recording_id for one in grouped.get(instrument, [])]
         try:
             of_take = assign_splits((takes[key] for key in ids), instrument=instrument, config=config.split)
@@ -283,6 +288,11 @@ def _split(
         else:
             splits |= {key: of_take[takes[key]] for key in ids}
     return splits, problems
+
+
+def _is_stray(file: SourceFile) -> bool:
+    """Beside the folders of instruments, so of none."""
+    return file.problem is not None and file.problem.kind == STRAY
 
 
 def _recording(
@@ -345,14 +355,25 @@ def _disk_error(error: OSError, output: pathlib.Path) -> TinyTimbreError:
     )
 
 
+def _warn(recordings: RecordingSet) -> None:
+    """Every file and instrument that is left out, with the reason."""
+    for recording in recordings.rejected():
+        reason = next(found.message for found in recording.problems if found.fatal)
+        LOGGER.warning("%s is left out: %s", recording.path, reason)
+    for instrument, problems in recordings.instrument_problems.items():
+        LOGGER.warning("%s is left out: %s", instrument, problems[0].message)
+
+
 def _require_instrument(recordings: RecordingSet) -> None:
     if recordings.instruments:
         return
-    messages = [found.message for group in recordings.instrument_problems.values() for found in group]
-    rejected = [f"{one.path} ({one.problems[0].kind})" for one in recordings.rejected()]
+    takes = {
+        name: len({one.take_id for one in recordings.recordings if one.instrument == name and one.accepted})
+        for name in recordings.instrument_problems
+    }
     raise TinyTimbreError(
-        "at least one instrument must be usable",
-        got=" · ".join(messages)[:600],
-        cause=f"rejected: {', '.join(rejected[:5])}" + (" …" if len(rejected) > 5 else "") if rejected else "",
-        remedy="recordings.json in the output says why, file by file",
+        f"at least one instrument must have {MIN_TAKES} different takes that are fit for use",
+        got=", ".join(f"{name} has {count}" for name, count in takes.items())[:300],
+        cause="too few recordings, copies of one take, or files that were left out: see the notes above",
+        remedy="mend or add recordings; data/README.md says what is needed",
     )

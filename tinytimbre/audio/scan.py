@@ -16,6 +16,7 @@ import io
 import json
 import pathlib
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 
 from tinytimbre.audio.recording import Problem, problem
@@ -68,6 +69,7 @@ SIDECAR_SUFFIXES = frozenset(
     )
 )
 SIDECAR_NAMES = frozenset({"license", "licence", "readme", "copying", "notice", "authors", "thumbs.db", "desktop.ini"})
+STRAY = "no-instrument"
 MANIFEST_NAMES = ("manifest.csv", "manifest.json")
 
 
@@ -108,12 +110,13 @@ def scan_recordings(folder: str | pathlib.Path, *, instruments: Iterable[str] = 
 
 
 def slug(name: str) -> str:
-    """Instrument name as used in paths: lower case, ``[a-z0-9_-]``, "Tenor Sax" becomes "tenor_sax".
+    """Instrument name as used in paths: lower case, ``[a-z0-9_-]``, "Flûte à bec" becomes "flute_a_bec".
 
     Raises:
         TinyTimbreError: nothing of the name is left.
     """
-    short = re.sub(r"[^a-z0-9_-]+", "_", name.strip().lower()).strip("_-")
+    plain = "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
+    short = re.sub(r"[^a-z0-9_-]+", "_", plain.strip().lower()).strip("_-")
     if not short:
         raise TinyTimbreError(
             "an instrument's name needs letters a to z or digits", got=repr(name), remedy="rename the folder"
@@ -157,12 +160,26 @@ def _wanted(instruments: Iterable[str], *, present: list[str]) -> set[str]:
 
 
 def _visible_files(root: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Every file below ``root`` that could be a recording: not hidden, not a known companion."""
-    for path in sorted(root.rglob("*")):
-        inside = path.relative_to(root)
-        if any(part.startswith(".") or part == "__MACOSX" for part in inside.parts) or not path.is_file():
-            continue
+    """Everything below ``root`` that could be a recording: not hidden, not a known companion."""
+    for path in _entries(root, above=frozenset()):
         if path.suffix.lower() not in SIDECAR_SUFFIXES and path.stem.lower() not in SIDECAR_NAMES:
+            yield path
+
+
+def _entries(folder: pathlib.Path, *, above: frozenset[pathlib.Path]) -> Iterator[pathlib.Path]:
+    """Whatever is no folder, and folders that cannot be read; links to folders are followed, not back ``above``."""
+    real = folder.resolve()
+    try:
+        paths = [] if real in above else sorted(folder.iterdir())
+    except PermissionError:
+        yield folder
+        return
+    for path in paths:
+        if path.name.startswith(".") or path.name == "__MACOSX":
+            continue
+        if path.is_dir():
+            yield from _entries(path, above=above | {real})
+        else:
             yield path
 
 
@@ -172,6 +189,8 @@ def _from_folders(root: pathlib.Path) -> Iterator[SourceFile]:
     for path in files:
         parts = path.relative_to(root).parts
         finding = None if path.suffix.lower() in AUDIO_SUFFIXES else _unknown(path)
+        if not path.is_file():
+            finding = _unreadable(path)
         if len(parts) == 1 and not flat:
             finding = _stray(path)
         name = root.resolve().name if len(parts) == 1 else parts[0]
@@ -190,16 +209,23 @@ def _from_manifest(root: pathlib.Path, manifest: pathlib.Path) -> list[SourceFil
 def _read_rows(manifest: pathlib.Path) -> list[dict[str, str]]:
     try:
         text = manifest.read_text(encoding="utf-8-sig")
-        rows = json.loads(text) if manifest.suffix.lower() == ".json" else list(csv.DictReader(io.StringIO(text)))
+        rows = json.loads(text) if manifest.suffix.lower() == ".json" else _csv_rows(text)
         if isinstance(rows, dict):
             rows = rows["recordings"]
-        return [{str(key).strip().lower(): str(row[key] or "") for key in row if key} for row in rows]
+        texts = [{str(key).strip().lower(): str(row[key] or "").strip() for key in row if key} for row in rows]
+        return [row for row in texts if any(row.values())]
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise TinyTimbreError(
             "a manifest must be CSV with a header, or a JSON list of objects",
             got=f"{manifest}: {error}",
-            remedy="see data/README.md; at least the columns file and instrument",
+            remedy="see data/README.md; at least the columns file and instrument, saved as UTF-8",
         ) from error
+
+
+def _csv_rows(text: str) -> list[dict[str, str]]:
+    """Spreadsheets separate by semicolon or tab where the comma is the decimal point; the header tells."""
+    separator = max(",;\t", key=text.partition("\n")[0].count)
+    return list(csv.DictReader(io.StringIO(text), delimiter=separator))
 
 
 def _from_row(root: pathlib.Path, row: dict[str, str], *, origin: str) -> SourceFile:
@@ -238,13 +264,23 @@ def _unknown(path: pathlib.Path) -> Problem:
     return problem("unknown-file", error)
 
 
+def _unreadable(path: pathlib.Path) -> Problem:
+    error = TinyTimbreError(
+        "a recording must be a file that can be read",
+        got=path.name,
+        cause="a link to what is gone, a pipe, or a folder without permission",
+        remedy="put the file itself there, or remove it",
+    )
+    return problem("unreadable", error)
+
+
 def _stray(path: pathlib.Path) -> Problem:
     error = TinyTimbreError(
         "where instruments have folders, every recording lies in one",
         got=f"{path.name} lies beside the folders",
         remedy="move it into the folder of its instrument",
     )
-    return problem("no-instrument", error)
+    return problem(STRAY, error)
 
 
 def _missing(path: pathlib.Path, origin: str) -> Problem:

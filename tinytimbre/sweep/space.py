@@ -11,9 +11,10 @@ import math
 from typing import Any
 
 import numpy as np
+import pydantic
 from scipy.stats import qmc
 
-from tinytimbre.config import DecoderKind, SearchConfig, SweepConfig, Value
+from tinytimbre.config import SearchConfig, SweepConfig, Value
 from tinytimbre.decoders.spec import DecoderSpec
 from tinytimbre.errors import TinyTimbreError
 
@@ -64,7 +65,7 @@ def expand(config: SweepConfig) -> list[dict[str, Any]]:
 
 def _axes(search: SearchConfig, kind: Value, learning_rate: float) -> dict[str, list[Value]]:
     if kind not in ("gru", "cnn"):
-        raise TinyTimbreError("search.space.decoder must hold 'gru' or 'cnn'", got=repr(kind))
+        raise TinyTimbreError("search.space.decoder must hold 'gru' or 'cnn'", got=repr(kind), remedy="correct it")
     own = search.gru if kind == "gru" else search.cnn
     axes: dict[str, list[Value]] = {
         **DEFAULTS,
@@ -102,14 +103,27 @@ def _at(point: np.ndarray, kinds: list[dict[str, list[Value]]]) -> dict[str, Val
     return {key: values[int(position * len(values))] for (key, values), position in positions}
 
 
+class _Configuration(pydantic.BaseModel):
+    """One point of the space, checked."""
+
+    decoder: DecoderSpec
+    learning_rate: float = pydantic.Field(gt=0)
+    seed: int = pydantic.Field(ge=0, lt=2**32)
+
+
 def _configuration(values: dict[str, Any]) -> dict[str, Any]:
     decoder = {key: value for key, value in values.items() if key not in NOT_OF_DECODER}
-    kind: DecoderKind = decoder.pop("decoder")
+    others = {key: values[key] for key in NOT_OF_DECODER}
     try:
-        spec = DecoderSpec(kind=kind, **decoder)
-        return {"decoder": spec, "learning_rate": float(values["learning_rate"]), "seed": int(values["seed"])}
-    except ValueError as error:
-        raise TinyTimbreError("every value of the search space must be possible", got=str(error)) from error
+        checked = _Configuration.model_validate({"decoder": {"kind": decoder.pop("decoder"), **decoder}, **others})
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        raise TinyTimbreError(
+            "every value of the search space must be possible",
+            got=f"{first['loc'][-1]} = {first['input']!r}: {first['msg']}",
+            remedy="correct it in search.space, search.gru or search.cnn",
+        ) from error
+    return {"decoder": checked.decoder, "learning_rate": checked.learning_rate, "seed": checked.seed}
 
 
 def _allowed(spec: DecoderSpec, search: SearchConfig, frame_rate_hz: float) -> bool:

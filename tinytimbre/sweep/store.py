@@ -17,6 +17,7 @@ import fcntl
 import json
 import os
 import pathlib
+import zipfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
@@ -64,12 +65,12 @@ class TrialStore:
     def result(self, trial_id: str, rung: int) -> RungResult | None:
         """The result of a rung, None while there is none."""
         path = self.folder(trial_id) / f"rung-{rung}.json"
-        return RungResult.model_validate_json(path.read_text()) if path.is_file() else None
+        return _read_result(path) if path.is_file() else None
 
     def results(self, trial_id: str) -> list[RungResult]:
         """All results of a trial, by rung."""
         paths = sorted(self.folder(trial_id).glob("rung-*.json"), key=lambda path: int(path.stem[5:]))
-        return [RungResult.model_validate_json(path.read_text()) for path in paths]
+        return [_read_result(path) for path in paths]
 
     def write_result(self, result: RungResult) -> None:
         """Writes the result of a rung; it marks the rung finished, so it comes last."""
@@ -141,8 +142,11 @@ class TrialStore:
     def _read_arrays(self, path: pathlib.Path) -> dict[str, np.ndarray] | None:
         if not path.is_file():
             return None
-        with np.load(path) as arrays:
-            return {name: arrays[name] for name in arrays.files}
+        try:
+            with np.load(path) as arrays:
+                return {name: arrays[name] for name in arrays.files}
+        except (ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise _damaged(path) from error
 
     def _write_arrays(self, trial_id: str, name: str, arrays: dict[str, np.ndarray]) -> None:
         with self._replacing(trial_id, name) as path, path.open("wb") as file:
@@ -163,3 +167,19 @@ class TrialStore:
             partial.replace(folder / name)
         finally:
             partial.unlink(missing_ok=True)
+
+
+def _read_result(path: pathlib.Path) -> RungResult:
+    try:
+        return RungResult.model_validate_json(path.read_bytes())
+    except pydantic.ValidationError as error:
+        raise _damaged(path) from error
+
+
+def _damaged(path: pathlib.Path) -> TinyTimbreError:
+    return TinyTimbreError(
+        "the files of a trial must be whole",
+        got=str(path),
+        cause="a copy that was cut short, or a machine that lost power",
+        remedy=f"delete the folder {path.parent.name} beside the other trials and run again: only this one starts anew",
+    )

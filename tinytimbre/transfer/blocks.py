@@ -28,7 +28,7 @@ def iter_blocks(path: str | pathlib.Path, *, sample_rate_hz: int) -> Iterator[np
 
     path = pathlib.Path(path)
     if not path.is_file():
-        raise TinyTimbreError("the source must be an audio file that exists", got=str(path))
+        raise TinyTimbreError("the source must be an audio file that exists", got=str(path), remedy="check the path")
     av.logging.set_level(None)
     try:
         with av.open(os.fspath(path), metadata_errors="ignore") as container:

@@ -1,0 +1,92 @@
+"""Configurations that cannot be are refused when they are read, in words about the file."""
+
+from __future__ import annotations
+
+import pathlib
+
+import pytest
+import yaml
+
+from tinytimbre.config import load_config
+from tinytimbre.errors import TinyTimbreError
+from tinytimbre.sweep.space import expand
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+
+def written(tmp_path: pathlib.Path, section: str, **values: object) -> pathlib.Path:
+    """A configuration with one section, "" for the top."""
+    config: dict[str, object] = {"name": "test", "search": {"space": {"width": [8]}}}
+    config |= {section: values} if section else values
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_configurations_of_the_repository_are_valid(path: pathlib.Path) -> None:
+    assert expand(load_config(path))
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("features", "frame_rate_hz", 0),
+        ("features", "frame_rate_hz", -50),
+        ("features", "frame_rate_hz", 1),
+        ("training", "clip_secs", 1e6),
+        ("training", "warmup_secs", 1e9),
+        ("training", "fft_sizes", [2**20]),
+        ("export", "quantisations", []),
+        ("", "seed", -1),
+    ],
+)
+def test_values_no_sweep_can_run_with(tmp_path: pathlib.Path, section: str, key: str, value: object) -> None:
+    with pytest.raises(TinyTimbreError) as caught:
+        load_config(written(tmp_path, section, **{key: value}))
+    assert key in str(caught.value)
+    assert caught.value.remedy
+
+
+def test_a_quantisation_named_twice_is_exported_once(tmp_path: pathlib.Path) -> None:
+    config = load_config(written(tmp_path, "export", quantisations=["uint8", "float32", "uint8"]))
+    assert config.export.quantisations == ("uint8", "float32")
+
+
+def test_rates_that_do_not_divide_are_told_without_the_whole_file(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(TinyTimbreError, match="16000 / 37") as caught:
+        load_config(written(tmp_path, "features", frame_rate_hz=37))
+    assert "search" not in str(caught.value)
+
+
+def test_findings_speak_of_yaml_not_of_python(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(TinyTimbreError, match="should be a list"):
+        load_config(written(tmp_path, "budget", rung_steps=10))
+    with pytest.raises(TinyTimbreError, match="section of keys"):
+        load_config(written(tmp_path, "", training=None))
+
+
+def test_only_a_near_key_is_suggested(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(TinyTimbreError) as caught:
+        load_config(written(tmp_path, "training", optimizer="adam"))
+    assert not caught.value.cause
+    with pytest.raises(TinyTimbreError, match="did you mean 'clip_secs'"):
+        load_config(written(tmp_path, "training", clip_sec=1))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("width", 0), ("width", "wide"), ("learning_rate", -1), ("learning_rate", 0), ("seed", -1)]
+)
+def test_impossible_values_of_the_search_are_named(tmp_path: pathlib.Path, key: str, value: object) -> None:
+    config = load_config(written(tmp_path, "search", space={key: [value]}))
+    with pytest.raises(TinyTimbreError, match=key) as caught:
+        expand(config)
+    assert "pydantic" not in str(caught.value)
+    assert caught.value.got.count("\n") == 0
+
+
+def test_a_key_twice_in_a_section(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "twice.yaml"
+    path.write_text("name: a\nsearch:\n  space: {width: [8]}\n  space: {width: [16]}\n")
+    with pytest.raises(TinyTimbreError, match="'space' is there twice"):
+        load_config(path)
