@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 
 class TinyTimbreError(Exception):
     """A mistake in what the user gave us, said in the four parts that let them mend it.
@@ -20,6 +23,16 @@ class TinyTimbreError(Exception):
         self.cause = cause
         self.remedy = remedy
 
+    def __reduce__(self) -> tuple[Callable[..., TinyTimbreError], tuple[Any, ...]]:
+        """Processes hand errors to each other; Python would call `__init__` with positional arguments."""
+        return _rebuilt, (type(self), self.args, self.__dict__)
+
     def __str__(self) -> str:
         parts = [("", self.rule), ("got: ", self.got), ("likely cause: ", self.cause), ("way out: ", self.remedy)]
         return "\n  ".join(label + text for label, text in parts if text)
+
+
+def _rebuilt(kind: type[TinyTimbreError], args: tuple[Any, ...], state: dict[str, Any]) -> TinyTimbreError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error

@@ -83,6 +83,13 @@ def test_means_count_a_take_once():
     assert metric_means(table, split="validation").empty
 
 
+def test_means_of_nothing_are_numbers():
+    """Every model of the sweep may have been impossible to measure."""
+    columns = ["candidate_id", "take_id", "split", *report_tables.METRIC_COLUMNS]
+    means = metric_means(pd.DataFrame([], columns=columns))
+    assert {dtype.kind for dtype in means.dtypes} == {"f"}
+
+
 def test_next_smaller_is_smaller_than_the_chosen(sweep):
     for verdict in sweep.verdicts.values():
         playing = roles(sweep.candidates, verdict)

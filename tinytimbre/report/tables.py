@@ -135,7 +135,8 @@ def metric_means(clips: pd.DataFrame, *, split: str = "test") -> pd.DataFrame:
     """Mean over takes of every metric (recordings of one take averaged first); index ``candidate_id``."""
     own = clips[clips["split"] == split]
     per_take = own.groupby(["candidate_id", "take_id"], observed=True)[list(METRIC_COLUMNS)].mean()
-    return per_take.groupby("candidate_id", observed=True).mean()
+    # A table without a row has no number type, and None instead of NaN once it has been saved.
+    return per_take.groupby("candidate_id", observed=True).mean().astype(float)
 
 
 def front(candidates: pd.DataFrame, *, quality: str = "log_spectral_db", size: str = "total_brotli") -> pd.DataFrame:
