@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import collections
-import fcntl
-import pathlib
 from typing import TYPE_CHECKING
 
 from pipelines.commands import options
@@ -71,20 +69,8 @@ def _trials(store: TrialStore, console: rich.console.Console) -> None:
     for rung in sorted(counts):
         table.add_row(str(rung), str(counts[rung]["done"]), str(counts[rung]["failed"]), f"{seconds[rung]:.0f}")
     console.print(table)
-    running = sum(_is_held(folder / "lock") for folder in folders)
+    running = sum(store.is_locked(folder.name) for folder in folders)
     console.print(f"{len(folders)} trials, {running} running", highlight=False)
-
-
-def _is_held(lock: pathlib.Path) -> bool:
-    """Whether a training process has the trial."""
-    if not lock.is_file():
-        return False
-    with lock.open("r") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return True
-        return False
 
 
 def _models(history: History, console: rich.console.Console) -> None:

@@ -34,3 +34,11 @@ def test_a_result_cut_short(store: TrialStore) -> None:
         store.result("t", 0)
     with pytest.raises(TinyTimbreError, match="must be whole"):
         store.results("t")
+
+
+def test_a_held_trial_is_locked_and_a_released_one_is_not(tmp_path: pathlib.Path) -> None:
+    store = TrialStore(tmp_path)
+    assert not store.is_locked("t")
+    with store.lock("t"):
+        assert store.is_locked("t")
+    assert not store.is_locked("t")

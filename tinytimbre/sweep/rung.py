@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import itertools
 import multiprocessing
 import multiprocessing.connection
@@ -19,8 +20,8 @@ from tinytimbre.sweep.store import RungResult, TrialStore
 
 POLL_SECS = 0.5
 OUT_OF_MEMORY_EXIT = -9
-DISK_FULL_EXIT = 28
-"""Errno ENOSPC: what a worker ends with when it cannot write, which is no trial's fault."""
+DISK_FULL_EXIT = errno.ENOSPC
+"""What a worker ends with when it cannot write, which is no trial's fault."""
 
 
 def train_rung(

@@ -129,6 +129,18 @@ class TrialStore:
         """Replaces the learning curve."""
         self._write(trial_id, "curve.jsonl", "".join(json.dumps(row) + "\n" for row in rows).encode())
 
+    def is_locked(self, trial_id: str) -> bool:
+        """Whether a process has the trial."""
+        path = self.folder(trial_id) / "lock"
+        if not path.is_file():
+            return False
+        with path.open("r") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError:
+                return True
+            return False
+
     @contextlib.contextmanager
     def lock(self, trial_id: str) -> Iterator[None]:
         """Holds a trial against other processes; waits while one of them has it."""

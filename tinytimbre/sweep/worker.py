@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from tinytimbre.config import SweepConfig
 from tinytimbre.sweep.plan import Trial
+from tinytimbre.sweep.rung import DISK_FULL_EXIT
 from tinytimbre.sweep.store import TrialStore
 from tinytimbre.sweep.trainer import train_trials
 
@@ -72,7 +73,7 @@ def _disk_full_ends_quietly() -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            os._exit(errno.ENOSPC)
+            os._exit(DISK_FULL_EXIT)
         raise
 
 
