@@ -1,6 +1,6 @@
 """Several models trained side by side on the same batches.
 
-Oscillators, noise spectra and target spectra depend on the batch alone: a group computes them once. The models do not
+Oscillators, noise spectra and the target's magnitudes depend on the batch alone: a group computes them once. The models do not
 touch each other; each has its own loss, gradient, norm limit and optimiser.
 
     group = ModelGroup([spec_a, spec_b], seeds=[0, 0], ...)
@@ -18,7 +18,7 @@ from tinytimbre.config import TrainingConfig
 from tinytimbre.decoders import DecoderSpec, InputRange, build_decoder
 from tinytimbre.synthesis.batched import ClipShape, NoiseBank, harmonic_amplitudes, harmonic_audio, harmonic_basis
 from tinytimbre.training.clips import Batch
-from tinytimbre.training.loss import spectral_distance, spectral_loss, target_spectra
+from tinytimbre.training.loss import spectral_distance, spectral_loss
 from tinytimbre.training.optimiser import Adam, learning_rate_at
 
 Tensors = dict[str, tf.Tensor]
@@ -76,9 +76,8 @@ class ModelGroup:
         return np.mean(losses, axis=0)
 
     def _step(self, batch: Tensors, rates: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
-        targets = target_spectra(batch["audio"], fft_sizes=self._config.fft_sizes)
         with tf.GradientTape() as tape:
-            losses = spectral_loss(self._audio(batch), targets)
+            losses = spectral_loss(self._audio(batch), batch["audio"], fft_sizes=self._config.fft_sizes)
         # The models share no variable, so the gradient of the sum is each model's own gradient.
         gradients = tape.gradient(losses, [list(decoder.weights.values()) for decoder in self.decoders])
         for index, optimiser in enumerate(self.optimisers):
@@ -86,7 +85,7 @@ class ModelGroup:
         return losses
 
     def _losses_of(self, batch: Tensors) -> tf.Tensor:
-        return spectral_distance(self._audio(batch), target_spectra(batch["audio"], fft_sizes=self._config.fft_sizes))
+        return spectral_distance(self._audio(batch), batch["audio"], fft_sizes=self._config.fft_sizes)
 
     def _audio(self, batch: Tensors) -> tf.Tensor:
         """What the models play, float32 [models, clips, samples]."""

@@ -1,0 +1,210 @@
+"""A vector of sixteen float32 as a Numba type: code that reads like scalar arithmetic works on sixteen signals at once.
+
+    @njit
+    def scale(values, factor):
+        for row in range(0, len(values), LANES):
+            store(values, row, load(values, row) * factor)
+
+LLVM maps the type to whatever the processor has (one AVX-512, two AVX or four SSE/NEON registers). A loop over sixteen
+scalars would leave the choice to LLVM's vectoriser, which refuses loops that work in place on one array.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, models, overload, register_model
+
+LANES = 16
+
+_FLOAT, _INT = ir.FloatType(), ir.IntType(32)
+_VECTOR, _INTS = ir.VectorType(_FLOAT, LANES), ir.VectorType(_INT, LANES)
+# Lets LLVM fuse a product and a sum; nothing else about rounding changes.
+_FLAGS = ("contract",)
+
+# Cody and Waite's split of ln 2, and the minimax polynomial of log(1 + f) / f^3 on sqrt(1/2) <= 1 + f < sqrt(2), as in
+# Cephes' logf (Moshier 1989).
+_LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4
+_LOG_POLYNOMIAL = (
+    7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1,
+    -1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1,
+)  # fmt: skip
+_SQRT_HALF_BITS, _MANTISSA_BITS = 0x3F3504F3, 23
+
+
+class _LanesType(types.Type):
+    """Numba's name for the vector."""
+
+    def __init__(self) -> None:
+        super().__init__(name=f"float32x{LANES}")
+
+
+_LANES_TYPE = _LanesType()
+
+
+@register_model(_LanesType)
+class _LanesModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, numba_type: types.Type) -> None:
+        super().__init__(manager, numba_type, _VECTOR)
+
+
+def _ints(value: int) -> ir.Constant:
+    return ir.Constant(_INTS, [value] * LANES)
+
+
+def _floats(value: float) -> ir.Constant:
+    return ir.Constant(_VECTOR, [value] * LANES)
+
+
+def _address(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    array = context.make_array(signature.args[0])(context, builder, arguments[0])
+    index = context.cast(builder, arguments[1], signature.args[1], types.intp)
+    return builder.bitcast(builder.gep(array.data, [index]), _VECTOR.as_pointer())
+
+
+@intrinsic  # type: ignore[misc]
+def load(typing_context, array, index):  # type: ignore[no-untyped-def]  # noqa: ANN
+    """The sixteen values of a contiguous float32 array from `index` on; the caller keeps inside the array."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.load(_address(context, builder, signature, arguments), align=4)
+
+    return _LANES_TYPE(array, index), generate
+
+
+@intrinsic  # type: ignore[misc]
+def store(typing_context, array, index, value):  # type: ignore[no-untyped-def]  # noqa: ANN
+    """Writes sixteen values from `index` on."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        builder.store(arguments[2], _address(context, builder, signature, arguments), align=4)
+        return context.get_dummy_value()
+
+    return types.void(array, index, _LANES_TYPE), generate
+
+
+@intrinsic  # type: ignore[misc]
+def splat(typing_context, number):  # type: ignore[no-untyped-def]  # noqa: ANN
+    """One number in all lanes."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        scalar = context.cast(builder, arguments[0], signature.args[0], types.float32)
+        empty = ir.Constant(_VECTOR, ir.Undefined)
+        first = builder.insert_element(empty, scalar, ir.Constant(_INT, 0))
+        return builder.shuffle_vector(first, empty, _ints(0))
+
+    return _LANES_TYPE(number), generate
+
+
+def _binary(instruction: str) -> Callable[..., Any]:
+    @intrinsic  # type: ignore[misc]
+    def operation(typing_context, left, right):  # type: ignore[no-untyped-def]  # noqa: ANN
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return getattr(builder, instruction)(*arguments, flags=_FLAGS)
+
+        return _LANES_TYPE(_LANES_TYPE, _LANES_TYPE), generate
+
+    return operation
+
+
+def _define(symbol: Callable[..., Any], instruction: str) -> None:
+    """Lets a Python operator work on two vectors, or on a vector and a number."""
+    operation = _binary(instruction)
+
+    @overload(symbol)
+    def _resolve(left, right):  # type: ignore[no-untyped-def]  # noqa: ANN
+        vectors = isinstance(left, _LanesType), isinstance(right, _LanesType)
+        if vectors == (True, True):
+            return lambda left, right: operation(left, right)
+        if vectors == (True, False) and isinstance(right, types.Number):
+            return lambda left, right: operation(left, splat(right))
+        if vectors == (False, True) and isinstance(left, types.Number):
+            return lambda left, right: operation(splat(left), right)
+        return None
+
+
+for _symbol, _instruction in (
+    (operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul"), (operator.truediv, "fdiv"),
+):  # fmt: skip
+    _define(_symbol, _instruction)
+
+
+def _of_llvm(name: str) -> Callable[..., Any]:
+    @intrinsic  # type: ignore[misc]
+    def operation(typing_context, value):  # type: ignore[no-untyped-def]  # noqa: ANN
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            kind = ir.FunctionType(_VECTOR, [_VECTOR])
+            function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}.v{LANES}f32")
+            return builder.call(function, arguments)
+
+        return _LANES_TYPE(_LANES_TYPE), generate
+
+    return operation
+
+
+sqrt = _of_llvm("sqrt")
+absolute = _of_llvm("fabs")
+
+
+@intrinsic  # type: ignore[misc]
+def maximum(typing_context, left, right):  # type: ignore[no-untyped-def]  # noqa: ANN
+    """The larger of each pair; NaN on either side gives `left`, so that a NaN there is not swallowed."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.select(builder.fcmp_ordered("<", *arguments), arguments[1], arguments[0])
+
+    return _LANES_TYPE(_LANES_TYPE, _LANES_TYPE), generate
+
+
+@intrinsic  # type: ignore[misc]
+def sign(typing_context, value):  # type: ignore[no-untyped-def]  # noqa: ANN
+    """-1, 0 or 1."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        zero = _floats(0.0)
+        below = builder.select(builder.fcmp_ordered("<", arguments[0], zero), _floats(-1.0), zero)
+        return builder.select(builder.fcmp_ordered(">", arguments[0], zero), _floats(1.0), below)
+
+    return _LANES_TYPE(_LANES_TYPE), generate
+
+
+@intrinsic  # type: ignore[misc]
+def only_above(typing_context, value, limit, result):  # type: ignore[no-untyped-def]  # noqa: ANN
+    """`result` in the lanes where `value` exceeds `limit`, 0 in the others."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.select(builder.fcmp_ordered(">", arguments[0], arguments[1]), arguments[2], _floats(0.0))
+
+    return _LANES_TYPE(_LANES_TYPE, _LANES_TYPE, _LANES_TYPE), generate
+
+
+@intrinsic  # type: ignore[misc]
+def log(typing_context, value):  # type: ignore[no-untyped-def]  # noqa: ANN
+    """Natural logarithm of positive normal numbers, to 2 units in the last place; NaN and infinity are not kept."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        bits = builder.bitcast(arguments[0], _INTS)
+        exponent = builder.ashr(builder.sub(bits, _ints(_SQRT_HALF_BITS)), _ints(_MANTISSA_BITS))
+        mantissa = builder.bitcast(builder.sub(bits, builder.shl(exponent, _ints(_MANTISSA_BITS))), _VECTOR)
+        return _log_of_parts(builder, builder.sitofp(exponent, _VECTOR), builder.fsub(mantissa, _floats(1.0)))
+
+    return _LANES_TYPE(_LANES_TYPE), generate
+
+
+def _log_of_parts(builder: Any, exponent: Any, fraction: Any) -> Any:
+    def times_plus(left: Any, right: Any, addend: Any) -> Any:
+        return builder.fadd(builder.fmul(left, right, flags=_FLAGS), addend, flags=_FLAGS)
+
+    series = _floats(_LOG_POLYNOMIAL[0])
+    for coefficient in _LOG_POLYNOMIAL[1:]:
+        series = times_plus(series, fraction, _floats(coefficient))
+    square = builder.fmul(fraction, fraction)
+    rest = builder.fmul(builder.fmul(series, fraction), square)
+    rest = times_plus(exponent, _floats(_LN2_LOW), rest)
+    rest = times_plus(square, _floats(-0.5), rest)
+    return times_plus(exponent, _floats(_LN2_HIGH), builder.fadd(fraction, rest))
