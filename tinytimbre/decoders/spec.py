@@ -28,7 +28,7 @@ class DecoderSpec(pydantic.BaseModel):
     kind: DecoderKind
     input: InputKind
     harmonics: int = pydantic.Field(ge=1, le=256)
-    noise_bands: int = pydantic.Field(ge=2, le=257)
+    noise_bands: int = pydantic.Field(ge=3, le=257, description="two would act as one: their window has one tap")
     width: int = pydantic.Field(ge=1, le=4096)
     depth: int = pydantic.Field(0, ge=0, le=64)
     kernel_size: int = pydantic.Field(3, ge=2, le=32, description="taps of the convolutions; unused by gru")

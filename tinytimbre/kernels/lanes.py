@@ -208,3 +208,21 @@ def _log_of_parts(builder: Any, exponent: Any, fraction: Any) -> Any:
     rest = times_plus(exponent, _floats(_LN2_LOW), rest)
     rest = times_plus(square, _floats(-0.5), rest)
     return times_plus(exponent, _floats(_LN2_HIGH), builder.fadd(fraction, rest))
+
+
+@intrinsic  # type: ignore[misc]
+def lane_sum(typing_context, value):  # type: ignore[no-untyped-def]  # noqa: ANN
+    """Sum of the sixteen lanes, added pairwise, a float32."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        vector, width = arguments[0], LANES
+        while width > 1:
+            width //= 2
+            halves = [
+                builder.shuffle_vector(vector, vector, ir.Constant(ir.VectorType(_INT, width), list(range(i, i + width))))
+                for i in (0, width)
+            ]
+            vector = builder.fadd(*halves)
+        return builder.extract_element(vector, ir.Constant(_INT, 0))
+
+    return types.float32(_LANES_TYPE), generate

@@ -1,6 +1,6 @@
 """The multi-scale spectral loss and its gradient: framing, transform, comparison and way back in one pass.
 
-Signals lie interleaved, [samples, lanes], so that a frame of sixteen signals is a run of vectors. Two consecutive
+Signals lie in columns (`tinytimbre.kernels.columns`), so that a frame of sixteen signals is a run of vectors. Two consecutive
 frames make one complex transform: one is its real, the next its imaginary part. A block never leaves the cache between
 the window and the sum into the gradient, and the target's magnitudes of a frame serve all models in turn.
 """
@@ -58,26 +58,6 @@ def rows_needed(sizes: tuple[int, ...], *, samples: int) -> int:
     """Rows of an interleaved array in which every frame of every size lies."""
     scales = [scale_of(size, samples=samples) for size in sizes]
     return max((2 * scale.pairs - 1) * scale.hop + scale.plan.size for scale in scales)
-
-
-@njit(cache=True)  # type: ignore[misc]
-def interleave(signals: np.ndarray, lanes: np.ndarray, rows: np.ndarray) -> None:
-    """Writes signal i [samples] into column ``lanes[i]`` of `rows` [rows, columns], in blocks that fit the cache."""
-    count, samples = signals.shape
-    for start in range(0, samples, LANES):
-        for i in range(count):
-            for sample in range(start, min(start + LANES, samples)):
-                rows[sample, lanes[i]] = signals[i, sample]
-
-
-@njit(cache=True)  # type: ignore[misc]
-def separate(rows: np.ndarray, lanes: np.ndarray, signals: np.ndarray) -> None:
-    """The inverse of `interleave`."""
-    count, samples = signals.shape
-    for start in range(0, samples, LANES):
-        for i in range(count):
-            for sample in range(start, min(start + LANES, samples)):
-                signals[i, sample] = rows[sample, lanes[i]]
 
 
 def target_magnitudes(rows: np.ndarray, scale: Scale) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Several models trained side by side on the same batches.
 
-Oscillators, noise spectra and the target's magnitudes depend on the batch alone: a group computes them once. The models do not
+Sines, noise spectra and the target's magnitudes depend on the batch alone: a group computes them once. The models do not
 touch each other; each has its own loss, gradient, norm limit and optimiser.
 
     group = ModelGroup([spec_a, spec_b], seeds=[0, 0], ...)
@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from tinytimbre.config import TrainingConfig
 from tinytimbre.decoders import DecoderSpec, InputRange, build_decoder
-from tinytimbre.synthesis.batched import ClipShape, NoiseBank, harmonic_amplitudes, harmonic_audio, harmonic_basis
+from tinytimbre.synthesis.batched import ClipShape, NoiseBank, harmonic_amplitudes, harmonic_audio
 from tinytimbre.training.clips import Batch
 from tinytimbre.training.loss import spectral_distance, spectral_loss
 from tinytimbre.training.optimiser import Adam, learning_rate_at
@@ -91,10 +91,10 @@ class ModelGroup:
         """What the models play, float32 [models, clips, samples]."""
         controls = [self._controls(index, batch) for index in range(len(self.specs))]
         most = max(spec.harmonics for spec in self.specs)
-        basis = harmonic_basis(batch["cycles"], batch["f0_samples_hz"], harmonics=most, shape=self.shape)
         amplitudes = tf.stack([self._amplitudes(i, controls[i], batch, most=most) for i in range(len(self.specs))])
         magnitudes = [values[..., 1 + spec.harmonics :] for spec, values in zip(self.specs, controls, strict=True)]
-        return harmonic_audio(amplitudes, basis, shape=self.shape) + self._noise.audio(magnitudes, batch["white"])
+        harmonic = harmonic_audio(amplitudes, batch["cycles"], batch["f0_samples_hz"], shape=self.shape)
+        return harmonic + self._noise.audio(magnitudes, batch["white"])
 
     def _controls(self, index: int, batch: Tensors) -> tf.Tensor:
         controls = self.decoders[index](batch[self.specs[index].input])

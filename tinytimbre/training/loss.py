@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from tinytimbre.kernels import spectra
-from tinytimbre.kernels.lanes import LANES
+from tinytimbre.kernels.columns import Columns
 
 MAGNITUDE_FLOOR = 1e-5
 
@@ -49,29 +49,19 @@ def spectral_distance(audio: tf.Tensor, target: tf.Tensor, *, fft_sizes: tuple[i
 def compare(
     audio: np.ndarray, target: np.ndarray, *, fft_sizes: tuple[int, ...], with_gradient: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Loss float32 [models] and its gradient [models, clips, samples] (zeros where not wanted), of arrays."""
+    """Loss float32 [models] and its gradient [models, clips, samples] (zeros where not wanted)."""
     models, clips, samples = audio.shape
-    rows = spectra.rows_needed(fft_sizes, samples=samples)
-    columns, target_columns = _columns(models, clips)
-    lanes = _lanes(models, clips)
-    ours, theirs = np.zeros((rows, columns), np.float32), np.zeros((rows, target_columns), np.float32)
-    spectra.interleave(audio.reshape(models * clips, samples), lanes, ours)
-    # Fewer clips than a vector holds: the targets are repeated, and each vector compares several models at once.
-    copies = target_columns // _padded(clips)
-    spectra.interleave(np.tile(target, (copies, 1)), _lanes(copies, clips), theirs)
-    values, gradient = np.zeros(columns), np.zeros_like(ours)
+    columns, rows = Columns(models, clips), spectra.rows_needed(fft_sizes, samples=samples)
+    ours, theirs = columns.interleave(audio, rows=rows), columns.interleave_shared(target, rows=rows)
+    values, gradient = np.zeros(columns.count), np.zeros_like(ours)
     for size in fft_sizes:
         scale = spectra.scale_of(size, samples=samples)
-        weight = 1.0 / (clips * scale.frames * scale.bins)
-        magnitudes = spectra.target_magnitudes(theirs, scale)
         spectra.add_scale(
-            ours, magnitudes, scale, floor=MAGNITUDE_FLOOR, weight=weight, with_gradient=with_gradient,
+            ours, spectra.target_magnitudes(theirs, scale), scale, floor=MAGNITUDE_FLOOR,
+            weight=1.0 / (clips * scale.frames * scale.bins), with_gradient=with_gradient,
             values=values, gradient=gradient,
         )  # fmt: skip
-    separated = np.zeros_like(audio)
-    if with_gradient:
-        spectra.separate(gradient, lanes, separated.reshape(models * clips, samples))
-    return values[lanes].reshape(models, clips).sum(axis=1).astype(np.float32), separated
+    return columns.sums(values).astype(np.float32), columns.separate(gradient, length=samples)
 
 
 def _called(
@@ -82,18 +72,3 @@ def _called(
 
     values, gradient = tf.numpy_function(run, [audio, target], [tf.float32, tf.float32], stateful=False)
     return tf.ensure_shape(values, audio.shape[:1]), tf.ensure_shape(gradient, audio.shape)
-
-
-def _padded(clips: int) -> int:
-    """Columns of one model: a divisor or a multiple of the vector, so that every model starts at the same target."""
-    return 1 << (clips - 1).bit_length() if clips < LANES else -(-clips // LANES) * LANES
-
-
-def _columns(models: int, clips: int) -> tuple[int, int]:
-    """Columns of all models and of the targets, multiples of the vector."""
-    return -(-models * _padded(clips) // LANES) * LANES, max(LANES, _padded(clips))
-
-
-def _lanes(models: int, clips: int) -> np.ndarray:
-    """The column of each model's each clip, int64 [models * clips]."""
-    return (np.arange(models)[:, None] * _padded(clips) + np.arange(clips)).ravel()
