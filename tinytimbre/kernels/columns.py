@@ -66,7 +66,7 @@ class Columns:
         return (np.arange(models)[:, None] * self._stride + np.arange(self.clips)).ravel()
 
 
-@njit(cache=True)  # type: ignore[misc]
+@njit(cache=True)
 def _interleave(signals: np.ndarray, places: np.ndarray, columns: np.ndarray) -> None:
     """In blocks of rows that stay in the cache."""
     count, length = signals.shape
@@ -76,7 +76,7 @@ def _interleave(signals: np.ndarray, places: np.ndarray, columns: np.ndarray) ->
                 columns[row, places[i]] = signals[i, row]
 
 
-@njit(cache=True)  # type: ignore[misc]
+@njit(cache=True)
 def _separate(columns: np.ndarray, places: np.ndarray, signals: np.ndarray) -> None:
     count, length = signals.shape
     for start in range(0, length, LANES):

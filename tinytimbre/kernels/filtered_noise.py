@@ -12,6 +12,9 @@ from numba import njit
 from tinytimbre.kernels.fourier import FourierPlan, forward, inverse
 from tinytimbre.kernels.lanes import LANES, load, splat, store
 
+Tables = tuple[int, np.ndarray, np.ndarray]
+"""Size, twiddles and places of a plan, as the compiled functions take them."""
+
 
 def noise_spectra(noise: np.ndarray, *, hop: int, lead: int, plan: FourierPlan) -> np.ndarray:
     """Spectra of noise frames that start `lead` samples into the transform.
@@ -24,7 +27,7 @@ def noise_spectra(noise: np.ndarray, *, hop: int, lead: int, plan: FourierPlan) 
     """
     frames, columns = noise.shape[0] // hop, noise.shape[1]
     spectra = np.empty(((frames + 1) // 2, plan.size // 2 + 1, 4, columns), np.float32)
-    _noise_spectra(noise.reshape(-1), columns, frames, hop, lead, spectra.reshape(-1), *_tables(plan))
+    _noise_spectra(noise.reshape(-1), columns, frames, hop, lead, spectra.reshape(-1), _tables(plan))
     return spectra
 
 
@@ -43,7 +46,7 @@ def filter_noise(responses: np.ndarray, spectra: np.ndarray, *, taps: int, hop: 
     audio = np.zeros(((frames + frames % 2) * hop + plan.size, columns), np.float32)
     _filter_noise(
         responses.reshape(-1), columns, frames, taps, spectra.reshape(-1), spectra.shape[3], hop, audio.reshape(-1),
-        *_tables(plan),
+        _tables(plan),
     )  # fmt: skip
     return audio
 
@@ -55,19 +58,20 @@ def response_gradient(upstream: np.ndarray, spectra: np.ndarray, *, frames: int,
     gradient = np.empty(((frames + frames % 2) * taps, columns), np.float32)
     _response_gradient(
         upstream.reshape(-1), columns, frames, taps, spectra.reshape(-1), spectra.shape[3], hop, gradient.reshape(-1),
-        *_tables(plan),
+        _tables(plan),
     )  # fmt: skip
     return gradient[: frames * taps]
 
 
-def _tables(plan: FourierPlan) -> tuple[int, np.ndarray, np.ndarray]:
+def _tables(plan: FourierPlan) -> Tables:
     return plan.size, plan.twiddles, plan.places
 
 
-@njit(cache=True, fastmath={"contract"}, error_model="numpy")  # type: ignore[misc]
-def _noise_spectra(  # type: ignore[no-untyped-def]
-    noise, columns, frames, hop, lead, spectra, size, twiddles, places
+@njit(cache=True, fastmath={"contract"}, error_model="numpy")
+def _noise_spectra(
+    noise: np.ndarray, columns: int, frames: int, hop: int, lead: int, spectra: np.ndarray, tables: Tables
 ) -> None:
+    size, twiddles, places = tables
     re, im = np.empty(size * LANES, np.float32), np.empty(size * LANES, np.float32)
     for pair in range((frames + 1) // 2):
         for column in range(0, columns, LANES):
@@ -88,10 +92,12 @@ def _noise_spectra(  # type: ignore[no-untyped-def]
                 store(spectra, first + 3 * columns, (qr - pr) * 0.5)
 
 
-@njit(cache=True, fastmath={"contract"}, error_model="numpy")  # type: ignore[misc]
-def _filter_noise(  # type: ignore[no-untyped-def]
-    responses, columns, frames, taps, spectra, shared, hop, audio, size, twiddles, places
-) -> None:
+@njit(cache=True, fastmath={"contract"}, error_model="numpy")
+def _filter_noise(
+    responses: np.ndarray, columns: int, frames: int, taps: int, spectra: np.ndarray, shared: int, hop: int,
+    audio: np.ndarray, tables: Tables,
+) -> None:  # fmt: skip
+    size, twiddles, places = tables
     re, im = np.empty(size * LANES, np.float32), np.empty(size * LANES, np.float32)
     scale = np.float32(1.0 / size)
     for pair in range((frames + 1) // 2):
@@ -116,10 +122,11 @@ def _filter_noise(  # type: ignore[no-untyped-def]
                 store(audio, here, load(audio, here) + load(im, n * LANES))
 
 
-@njit(cache=True, fastmath={"contract"}, error_model="numpy")  # type: ignore[misc]
-def _load_responses(  # type: ignore[no-untyped-def]
-    responses, columns, frames, taps, pair, column, re, im, size
-) -> None:
+@njit(cache=True, fastmath={"contract"}, error_model="numpy")
+def _load_responses(
+    responses: np.ndarray, columns: int, frames: int, taps: int, pair: int, column: int, re: np.ndarray,
+    im: np.ndarray, size: int,
+) -> None:  # fmt: skip
     """Two frames' symmetric responses around row 0."""
     re[:], im[:] = 0.0, 0.0
     for tap in range(taps):
@@ -134,10 +141,12 @@ def _load_responses(  # type: ignore[no-untyped-def]
             store(im, mirrored, value)
 
 
-@njit(cache=True, fastmath={"contract"}, error_model="numpy")  # type: ignore[misc]
-def _response_gradient(  # type: ignore[no-untyped-def]
-    upstream, columns, frames, taps, spectra, shared, hop, gradient, size, twiddles, places
-) -> None:
+@njit(cache=True, fastmath={"contract"}, error_model="numpy")
+def _response_gradient(
+    upstream: np.ndarray, columns: int, frames: int, taps: int, spectra: np.ndarray, shared: int, hop: int,
+    gradient: np.ndarray, tables: Tables,
+) -> None:  # fmt: skip
+    size, twiddles, places = tables
     re, im = np.empty(size * LANES, np.float32), np.empty(size * LANES, np.float32)
     half = np.float32(0.5 / size)
     for pair in range((frames + 1) // 2):

@@ -51,7 +51,7 @@ def _quarters(size: int) -> list[int]:
     return quarters
 
 
-@njit(cache=True, fastmath={"contract"}, error_model="numpy")  # type: ignore[misc]
+@njit(cache=True, fastmath={"contract"}, error_model="numpy")
 def forward(re: np.ndarray, im: np.ndarray, size: int, twiddles: np.ndarray) -> None:
     """Transforms natural order into bit-reversed bins."""
     quarter, first = size // 4, 0
@@ -65,7 +65,7 @@ def forward(re: np.ndarray, im: np.ndarray, size: int, twiddles: np.ndarray) -> 
         quarter //= 4
 
 
-@njit(cache=True, fastmath={"contract"}, error_model="numpy")  # type: ignore[misc]
+@njit(cache=True, fastmath={"contract"}, error_model="numpy")
 def inverse(re: np.ndarray, im: np.ndarray, size: int, twiddles: np.ndarray) -> None:
     """The conjugate transpose of `forward`: bit-reversed bins into ``size`` times the natural-order signal."""
     quarter, first = size // 4, 0
@@ -82,7 +82,7 @@ def inverse(re: np.ndarray, im: np.ndarray, size: int, twiddles: np.ndarray) -> 
         first -= 6 * quarter
 
 
-@njit(cache=True, fastmath={"contract"}, error_model="numpy")  # type: ignore[misc]
+@njit(cache=True, fastmath={"contract"}, error_model="numpy")
 def _butterfly(re: np.ndarray, im: np.ndarray, row: int, step: int, twiddles: np.ndarray, k: int) -> None:
     i0, i1, i2, i3 = row, row + step, row + 2 * step, row + 3 * step
     ar, br, cr, dr = load(re, i0), load(re, i1), load(re, i2), load(re, i3)
@@ -102,7 +102,7 @@ def _butterfly(re: np.ndarray, im: np.ndarray, row: int, step: int, twiddles: np
     store(im, i3, xr * twiddles[k + 5] + xi * twiddles[k + 4])
 
 
-@njit(cache=True, fastmath={"contract"}, error_model="numpy")  # type: ignore[misc]
+@njit(cache=True, fastmath={"contract"}, error_model="numpy")
 def _transposed_butterfly(re: np.ndarray, im: np.ndarray, row: int, step: int, twiddles: np.ndarray, k: int) -> None:
     i0, i1, i2, i3 = row, row + step, row + 2 * step, row + 3 * step
     u0r, u0i = load(re, i0), load(im, i0)
@@ -124,7 +124,7 @@ def _transposed_butterfly(re: np.ndarray, im: np.ndarray, row: int, step: int, t
     store(im, i3, s2i - s3i)
 
 
-@njit(cache=True, fastmath={"contract"}, error_model="numpy")  # type: ignore[misc]
+@njit(cache=True, fastmath={"contract"}, error_model="numpy")
 def _pairs(re: np.ndarray, im: np.ndarray, size: int) -> None:
     for row in range(0, size * LANES, 2 * LANES):
         ar, ai, br, bi = load(re, row), load(im, row), load(re, row + LANES), load(im, row + LANES)

@@ -11,13 +11,13 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from tinytimbre.kernels.lanes import LANES, load, lane_sum, only_above, splat, store
+from tinytimbre.kernels.lanes import LANES, lane_sum, load, only_above, splat, store
 
 AT_ONCE = 4
 
 
-@njit(cache=True, fastmath={"contract"}, error_model="numpy")  # type: ignore[misc]
-def harmonic_audio(  # type: ignore[no-untyped-def]
+@njit(cache=True, fastmath={"contract"}, error_model="numpy")
+def harmonic_audio(
     amplitudes: np.ndarray, cosine: np.ndarray, sine: np.ndarray, highest: np.ndarray, rising: np.ndarray
 ) -> np.ndarray:
     """Sums the oscillators.
@@ -41,7 +41,7 @@ def harmonic_audio(  # type: ignore[no-untyped-def]
     for clip in range(clips):
         for frame in range(frames):
             start, following = frame * hop, min(frame + 1, frames - 1)
-            top = _start_bank(bank, cosine[clip], sine[clip], highest[clip], start, hop, wide)
+            top = _start_bank(bank, cosine[clip], sine[clip], highest[clip], start, hop)
             total[:] = 0.0
             for first in range(0, harmonics, AT_ONCE):
                 if first + 1 >= top:
@@ -57,8 +57,8 @@ def harmonic_audio(  # type: ignore[no-untyped-def]
     return audio
 
 
-@njit(cache=True, fastmath={"contract"}, error_model="numpy")  # type: ignore[misc]
-def amplitude_gradient(  # type: ignore[no-untyped-def]
+@njit(cache=True, fastmath={"contract"}, error_model="numpy")
+def amplitude_gradient(
     upstream: np.ndarray, harmonics: int, cosine: np.ndarray, sine: np.ndarray, highest: np.ndarray, rising: np.ndarray
 ) -> np.ndarray:
     """The transpose of `harmonic_audio`: float32 [models, clips, frames, harmonics] from the audio's gradient."""
@@ -73,7 +73,7 @@ def amplitude_gradient(  # type: ignore[no-untyped-def]
     for clip in range(clips):
         for frame in range(frames):
             start, following = frame * hop, min(frame + 1, frames - 1)
-            top = _start_bank(bank, cosine[clip], sine[clip], highest[clip], start, hop, wide)
+            top = _start_bank(bank, cosine[clip], sine[clip], highest[clip], start, hop)
             for model in range(models):
                 here[model, 0, :hop] = upstream[model, clip, start : start + hop]
                 here[model, 1] = here[model, 0] * ramp
@@ -89,22 +89,22 @@ def amplitude_gradient(  # type: ignore[no-untyped-def]
     return gradient
 
 
-@njit(cache=True)  # type: ignore[misc]
+@njit(cache=True)
 def _padded(values: np.ndarray, wide: int) -> np.ndarray:
     padded = np.zeros(wide, np.float32)
     padded[: len(values)] = values
     return padded
 
 
-@njit(cache=True)  # type: ignore[misc]
+@njit(cache=True)
 def _empty_bank(wide: int) -> np.ndarray:
     """Rows: phasor of the fundamental (2), of the harmonic reached (2), limit, then four sines; zero beyond the hop."""
     return np.zeros((5 + AT_ONCE, wide), np.float32)
 
 
-@njit(cache=True)  # type: ignore[misc]
-def _start_bank(  # type: ignore[no-untyped-def]
-    bank: np.ndarray, cosine: np.ndarray, sine: np.ndarray, highest: np.ndarray, start: int, hop: int, wide: int
+@njit(cache=True)
+def _start_bank(
+    bank: np.ndarray, cosine: np.ndarray, sine: np.ndarray, highest: np.ndarray, start: int, hop: int
 ) -> float:
     """Sets the phasors of a frame; returns the limit that no harmonic of it reaches."""
     bank[0, :hop] = cosine[start : start + hop]
@@ -115,7 +115,7 @@ def _start_bank(  # type: ignore[no-untyped-def]
     return bank[4].max()
 
 
-@njit(cache=True, fastmath={"contract"}, error_model="numpy")  # type: ignore[misc]
+@njit(cache=True, fastmath={"contract"}, error_model="numpy")
 def _next_sines(bank: np.ndarray, first: int, wide: int) -> None:
     """Rows 5 to 8: sines of harmonics ``first + 1`` to ``first + 4``."""
     for n in range(0, wide, LANES):
@@ -128,7 +128,7 @@ def _next_sines(bank: np.ndarray, first: int, wide: int) -> None:
         store(bank[3], n, s)
 
 
-@njit(cache=True, fastmath={"contract"}, error_model="numpy")  # type: ignore[misc]
+@njit(cache=True, fastmath={"contract"}, error_model="numpy")
 def _add_sines(
     total: np.ndarray, bank: np.ndarray, ramp: np.ndarray, now: np.ndarray, then: np.ndarray, wide: int
 ) -> None:
@@ -141,7 +141,7 @@ def _add_sines(
         store(total, n, load(total, n) + held + moved * load(ramp, n))
 
 
-@njit(cache=True, fastmath={"contract"}, error_model="numpy")  # type: ignore[misc]
+@njit(cache=True, fastmath={"contract"}, error_model="numpy")
 def _project(sums: np.ndarray, plain: np.ndarray, ramped: np.ndarray, bank: np.ndarray, wide: int) -> None:
     """Inner products of the gradient, plain and times the ramp, with the four sines."""
     zero = splat(np.float32(0.0))

@@ -36,6 +36,18 @@ _LOG_POLYNOMIAL = (
 )  # fmt: skip
 _SQRT_HALF_BITS, _MANTISSA_BITS = 0x3F3504F3, 23
 
+# Polynomial of (exp(r) - 1 - r) / r^2 on |r| <= ln 2 / 2, as in Cephes' expf.
+_EXP_POLYNOMIAL = (
+    1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1,
+)  # fmt: skip
+_LOG2_E, _EXPONENT_BIAS = 1.44269504088896341, 127
+# Adding and subtracting 1.5 * 2^23 rounds a float32 to a whole number.
+_ROUNDING = 12582912.0
+
+
+Lanes = Any
+"""What a vector is to a type checker; Numba infers the rest."""
+
 
 class _LanesType(types.Type):
     """Numba's name for the vector."""
@@ -67,8 +79,8 @@ def _address(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     return builder.bitcast(builder.gep(array.data, [index]), _VECTOR.as_pointer())
 
 
-@intrinsic  # type: ignore[misc]
-def load(typing_context, array, index):  # type: ignore[no-untyped-def]  # noqa: ANN
+@intrinsic
+def load(typing_context: Any, array: Any, index: Any) -> Any:
     """The sixteen values of a contiguous float32 array from `index` on; the caller keeps inside the array."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -77,8 +89,8 @@ def load(typing_context, array, index):  # type: ignore[no-untyped-def]  # noqa:
     return _LANES_TYPE(array, index), generate
 
 
-@intrinsic  # type: ignore[misc]
-def store(typing_context, array, index, value):  # type: ignore[no-untyped-def]  # noqa: ANN
+@intrinsic
+def store(typing_context: Any, array: Any, index: Any, value: Any) -> Any:
     """Writes sixteen values from `index` on."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -88,8 +100,8 @@ def store(typing_context, array, index, value):  # type: ignore[no-untyped-def] 
     return types.void(array, index, _LANES_TYPE), generate
 
 
-@intrinsic  # type: ignore[misc]
-def splat(typing_context, number):  # type: ignore[no-untyped-def]  # noqa: ANN
+@intrinsic
+def splat(typing_context: Any, number: Any) -> Any:
     """One number in all lanes."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -102,8 +114,8 @@ def splat(typing_context, number):  # type: ignore[no-untyped-def]  # noqa: ANN
 
 
 def _binary(instruction: str) -> Callable[..., Any]:
-    @intrinsic  # type: ignore[misc]
-    def operation(typing_context, left, right):  # type: ignore[no-untyped-def]  # noqa: ANN
+    @intrinsic
+    def operation(typing_context: Any, left: Any, right: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             return getattr(builder, instruction)(*arguments, flags=_FLAGS)
 
@@ -116,8 +128,9 @@ def _define(symbol: Callable[..., Any], instruction: str) -> None:
     """Lets a Python operator work on two vectors, or on a vector and a number."""
     operation = _binary(instruction)
 
+    # Numba compares the signature with that of the lambdas, which cannot be annotated.
     @overload(symbol)
-    def _resolve(left, right):  # type: ignore[no-untyped-def]  # noqa: ANN
+    def _resolve(left, right):  # type: ignore[no-untyped-def]
         vectors = isinstance(left, _LanesType), isinstance(right, _LanesType)
         if vectors == (True, True):
             return lambda left, right: operation(left, right)
@@ -135,8 +148,8 @@ for _symbol, _instruction in (
 
 
 def _of_llvm(name: str) -> Callable[..., Any]:
-    @intrinsic  # type: ignore[misc]
-    def operation(typing_context, value):  # type: ignore[no-untyped-def]  # noqa: ANN
+    @intrinsic
+    def operation(typing_context: Any, value: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             kind = ir.FunctionType(_VECTOR, [_VECTOR])
             function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}.v{LANES}f32")
@@ -151,8 +164,8 @@ sqrt = _of_llvm("sqrt")
 absolute = _of_llvm("fabs")
 
 
-@intrinsic  # type: ignore[misc]
-def maximum(typing_context, left, right):  # type: ignore[no-untyped-def]  # noqa: ANN
+@intrinsic
+def maximum(typing_context: Any, left: Any, right: Any) -> Any:
     """The larger of each pair; NaN on either side gives `left`, so that a NaN there is not swallowed."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -161,8 +174,8 @@ def maximum(typing_context, left, right):  # type: ignore[no-untyped-def]  # noq
     return _LANES_TYPE(_LANES_TYPE, _LANES_TYPE), generate
 
 
-@intrinsic  # type: ignore[misc]
-def sign(typing_context, value):  # type: ignore[no-untyped-def]  # noqa: ANN
+@intrinsic
+def sign(typing_context: Any, value: Any) -> Any:
     """-1, 0 or 1."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -173,8 +186,8 @@ def sign(typing_context, value):  # type: ignore[no-untyped-def]  # noqa: ANN
     return _LANES_TYPE(_LANES_TYPE), generate
 
 
-@intrinsic  # type: ignore[misc]
-def only_above(typing_context, value, limit, result):  # type: ignore[no-untyped-def]  # noqa: ANN
+@intrinsic
+def only_above(typing_context: Any, value: Any, limit: Any, result: Any) -> Any:
     """`result` in the lanes where `value` exceeds `limit`, 0 in the others."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -183,8 +196,8 @@ def only_above(typing_context, value, limit, result):  # type: ignore[no-untyped
     return _LANES_TYPE(_LANES_TYPE, _LANES_TYPE, _LANES_TYPE), generate
 
 
-@intrinsic  # type: ignore[misc]
-def log(typing_context, value):  # type: ignore[no-untyped-def]  # noqa: ANN
+@intrinsic
+def log(typing_context: Any, value: Any) -> Any:
     """Natural logarithm of positive normal numbers, to 2 units in the last place; NaN and infinity are not kept."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -197,21 +210,48 @@ def log(typing_context, value):  # type: ignore[no-untyped-def]  # noqa: ANN
 
 
 def _log_of_parts(builder: Any, exponent: Any, fraction: Any) -> Any:
-    def times_plus(left: Any, right: Any, addend: Any) -> Any:
-        return builder.fadd(builder.fmul(left, right, flags=_FLAGS), addend, flags=_FLAGS)
-
-    series = _floats(_LOG_POLYNOMIAL[0])
-    for coefficient in _LOG_POLYNOMIAL[1:]:
-        series = times_plus(series, fraction, _floats(coefficient))
     square = builder.fmul(fraction, fraction)
-    rest = builder.fmul(builder.fmul(series, fraction), square)
-    rest = times_plus(exponent, _floats(_LN2_LOW), rest)
-    rest = times_plus(square, _floats(-0.5), rest)
-    return times_plus(exponent, _floats(_LN2_HIGH), builder.fadd(fraction, rest))
+    rest = builder.fmul(builder.fmul(_series(builder, _LOG_POLYNOMIAL, fraction), fraction), square)
+    rest = _times_plus(builder, exponent, _floats(_LN2_LOW), rest)
+    rest = _times_plus(builder, square, _floats(-0.5), rest)
+    return _times_plus(builder, exponent, _floats(_LN2_HIGH), builder.fadd(fraction, rest))
 
 
-@intrinsic  # type: ignore[misc]
-def lane_sum(typing_context, value):  # type: ignore[no-untyped-def]  # noqa: ANN
+@intrinsic
+def exp(typing_context: Any, value: Any) -> Any:
+    """Exponential to 2 units in the last place; arguments beyond +-87 are taken as +-87."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        value = arguments[0]
+        for instruction, limit in ((">", _floats(87.0)), ("<", _floats(-87.0))):
+            value = builder.select(builder.fcmp_ordered(instruction, value, limit), limit, value)
+        scaled = builder.fadd(builder.fmul(value, _floats(_LOG2_E)), _floats(_ROUNDING))
+        whole = builder.fsub(scaled, _floats(_ROUNDING))
+        rest = _times_plus(builder, whole, _floats(-_LN2_HIGH), value)
+        rest = _times_plus(builder, whole, _floats(-_LN2_LOW), rest)
+        exponent = builder.add(builder.fptosi(whole, _INTS), _ints(_EXPONENT_BIAS))
+        power = builder.bitcast(builder.shl(exponent, _ints(_MANTISSA_BITS)), _VECTOR)
+        square = builder.fmul(rest, rest)
+        series = _series(builder, _EXP_POLYNOMIAL, rest)
+        return builder.fmul(builder.fadd(_times_plus(builder, series, square, rest), _floats(1.0)), power)
+
+    return _LANES_TYPE(_LANES_TYPE), generate
+
+
+def _times_plus(builder: Any, left: Any, right: Any, addend: Any) -> Any:
+    return builder.fadd(builder.fmul(left, right, flags=_FLAGS), addend, flags=_FLAGS)
+
+
+def _series(builder: Any, coefficients: tuple[float, ...], variable: Any) -> Any:
+    """A polynomial by Horner's rule, highest power first."""
+    value = _floats(coefficients[0])
+    for coefficient in coefficients[1:]:
+        value = _times_plus(builder, value, variable, _floats(coefficient))
+    return value
+
+
+@intrinsic
+def lane_sum(typing_context: Any, value: Any) -> Any:
     """Sum of the sixteen lanes, added pairwise, a float32."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -219,7 +259,9 @@ def lane_sum(typing_context, value):  # type: ignore[no-untyped-def]  # noqa: AN
         while width > 1:
             width //= 2
             halves = [
-                builder.shuffle_vector(vector, vector, ir.Constant(ir.VectorType(_INT, width), list(range(i, i + width))))
+                builder.shuffle_vector(
+                    vector, vector, ir.Constant(ir.VectorType(_INT, width), list(range(i, i + width)))
+                )
                 for i in (0, width)
             ]
             vector = builder.fadd(*halves)

@@ -1,8 +1,8 @@
 """The multi-scale spectral loss and its gradient: framing, transform, comparison and way back in one pass.
 
-Signals lie in columns (`tinytimbre.kernels.columns`), so that a frame of sixteen signals is a run of vectors. Two consecutive
-frames make one complex transform: one is its real, the next its imaginary part. A block never leaves the cache between
-the window and the sum into the gradient, and the target's magnitudes of a frame serve all models in turn.
+Signals lie in columns (`tinytimbre.kernels.columns`), so that a frame of sixteen signals is a run of vectors. Two
+consecutive frames make one complex transform: one is its real, the next its imaginary part. A block never leaves the
+cache between the window and the sum into the gradient, and the target's magnitudes of a frame serve all models in turn.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ import numpy as np
 from numba import njit
 
 from tinytimbre.kernels.fourier import FourierPlan, forward, fourier_plan, inverse
-from tinytimbre.kernels.lanes import LANES, absolute, load, log, maximum, only_above, sign, splat, sqrt, store
+from tinytimbre.kernels.lanes import LANES, Lanes, absolute, load, log, maximum, only_above, sign, splat, sqrt, store
 
 OVERLAP = 4
+Tables = tuple[int, np.ndarray, np.ndarray, np.ndarray]
+"""Size, window, twiddles and places of a scale, as the compiled functions take them."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -63,7 +65,7 @@ def rows_needed(sizes: tuple[int, ...], *, samples: int) -> int:
 def target_magnitudes(rows: np.ndarray, scale: Scale) -> np.ndarray:
     """Magnitudes of interleaved signals, float32 [pairs, bins, 2, columns]; the third axis is the frame of the pair."""
     magnitudes = np.empty((scale.pairs, scale.bins, 2, rows.shape[1]), np.float32)
-    _target_magnitudes(rows.ravel(), rows.shape[1], magnitudes.ravel(), scale.pairs, *_tables(scale))
+    _target_magnitudes(rows.ravel(), rows.shape[1], magnitudes.ravel(), scale.pairs, _tables(scale))
     return magnitudes
 
 
@@ -86,18 +88,17 @@ def add_scale(
     """
     _add_scale(
         rows.ravel(), rows.shape[1], magnitudes.ravel(), magnitudes.shape[3], scale.pairs, np.float32(floor),
-        np.float32(weight), with_gradient, values, gradient.reshape(-1), *_tables(scale),
+        np.float32(weight), with_gradient, values, gradient.reshape(-1), _tables(scale),
     )  # fmt: skip
 
 
-def _tables(scale: Scale) -> tuple[int, np.ndarray, np.ndarray, np.ndarray]:
+def _tables(scale: Scale) -> Tables:
     return scale.plan.size, scale.window, scale.plan.twiddles, scale.plan.places
 
 
-@njit(cache=True, fastmath={"contract"}, error_model="numpy")  # type: ignore[misc]
-def _target_magnitudes(  # type: ignore[no-untyped-def]
-    rows, columns, magnitudes, pairs, size, window, twiddles, places
-) -> None:
+@njit(cache=True, fastmath={"contract"}, error_model="numpy")
+def _target_magnitudes(rows: np.ndarray, columns: int, magnitudes: np.ndarray, pairs: int, tables: Tables) -> None:
+    size, window, twiddles, places = tables
     re, im = np.empty(size * LANES, np.float32), np.empty(size * LANES, np.float32)
     for pair in range(pairs):
         for column in range(0, columns, LANES):
@@ -110,11 +111,12 @@ def _target_magnitudes(  # type: ignore[no-untyped-def]
                 store(magnitudes, first + (2 * k + 1) * columns, sqrt(br * br + bi * bi))
 
 
-@njit(cache=True, fastmath={"contract"}, error_model="numpy")  # type: ignore[misc]
-def _add_scale(  # type: ignore[no-untyped-def]
-    rows, columns, magnitudes, target_columns, pairs, floor, weight, with_gradient, values, gradient,
-    size, window, twiddles, places,
+@njit(cache=True, fastmath={"contract"}, error_model="numpy")
+def _add_scale(
+    rows: np.ndarray, columns: int, magnitudes: np.ndarray, target_columns: int, pairs: int, floor: float,
+    weight: float, with_gradient: bool, values: np.ndarray, gradient: np.ndarray, tables: Tables,
 ) -> None:  # fmt: skip
+    size, window, twiddles, places = tables
     re, im = np.empty(size * LANES, np.float32), np.empty(size * LANES, np.float32)
     sums = np.empty(LANES, np.float32)
     for pair in range(pairs):
@@ -131,8 +133,8 @@ def _add_scale(  # type: ignore[no-untyped-def]
                 _add_pair(gradient, columns, start, window, re, im)
 
 
-@njit(cache=True, fastmath={"contract"}, error_model="numpy")  # type: ignore[misc]
-def _load_pair(rows, columns, start, window, re, im) -> None:  # type: ignore[no-untyped-def]
+@njit(cache=True, fastmath={"contract"}, error_model="numpy")
+def _load_pair(rows: np.ndarray, columns: int, start: int, window: np.ndarray, re: np.ndarray, im: np.ndarray) -> None:
     """The windowed frame at `start` as the real part, the next as the imaginary part."""
     size = len(window)
     following = start + size // OVERLAP * columns
@@ -141,8 +143,10 @@ def _load_pair(rows, columns, start, window, re, im) -> None:  # type: ignore[no
         store(im, n * LANES, load(rows, following + n * columns) * window[n])
 
 
-@njit(cache=True, fastmath={"contract"}, error_model="numpy")  # type: ignore[misc]
-def _add_pair(gradient, columns, start, window, re, im) -> None:  # type: ignore[no-untyped-def]
+@njit(cache=True, fastmath={"contract"}, error_model="numpy")
+def _add_pair(
+    gradient: np.ndarray, columns: int, start: int, window: np.ndarray, re: np.ndarray, im: np.ndarray
+) -> None:
     """The transpose of `_load_pair`."""
     size = len(window)
     following = start + size // OVERLAP * columns
@@ -153,17 +157,18 @@ def _add_pair(gradient, columns, start, window, re, im) -> None:  # type: ignore
         store(gradient, row, load(gradient, row) + load(im, n * LANES) * window[n])
 
 
-@njit(cache=True, fastmath={"contract"}, error_model="numpy")  # type: ignore[misc]
-def _bin_of_both(re, im, row, mirrored):  # type: ignore[no-untyped-def]
+@njit(cache=True, fastmath={"contract"}, error_model="numpy")
+def _bin_of_both(re: np.ndarray, im: np.ndarray, row: int, mirrored: int) -> tuple[Lanes, Lanes, Lanes, Lanes]:
     """A bin of each of the two real frames a and b, from the transform of a + ib at that bin and at its mirror."""
     pr, pi, qr, qi = load(re, row), load(im, row), load(re, mirrored), load(im, mirrored)
     return (pr + qr) * 0.5, (pi - qi) * 0.5, (pi + qi) * 0.5, (qr - pr) * 0.5
 
 
-@njit(cache=True, fastmath={"contract"}, error_model="numpy")  # type: ignore[misc]
-def _compare(  # type: ignore[no-untyped-def]
-    re, im, magnitudes, target, target_columns, floor, weight, sums, size, places
-) -> None:
+@njit(cache=True, fastmath={"contract"}, error_model="numpy")
+def _compare(
+    re: np.ndarray, im: np.ndarray, magnitudes: np.ndarray, target: int, target_columns: int, floor: float,
+    weight: float, sums: np.ndarray, size: int, places: np.ndarray,
+) -> None:  # fmt: skip
     """Differences of two frames summed per lane; the spectra are replaced by the loss's gradient for them."""
     total = splat(np.float32(0.0))
     lowest = splat(floor)
@@ -185,8 +190,8 @@ def _compare(  # type: ignore[no-untyped-def]
     store(sums, 0, total)
 
 
-@njit(cache=True, fastmath={"contract"}, error_model="numpy")  # type: ignore[misc]
-def _difference(re, im, target, floor):  # type: ignore[no-untyped-def]
+@njit(cache=True, fastmath={"contract"}, error_model="numpy")
+def _difference(re: Lanes, im: Lanes, target: Lanes, floor: Lanes) -> tuple[Lanes, Lanes]:
     """| |X| - |Y| | + | log |X| - log |Y| |, and its derivative for |X| divided by |X|.
 
     Below the floor the logarithm is constant. The signs of the two differences agree wherever |X| is above it.

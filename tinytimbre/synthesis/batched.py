@@ -122,11 +122,11 @@ class NoiseBank:
         def audio(responses: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
             def grad(upstream: tf.Tensor) -> tf.Tensor:
                 call = [upstream, spectra]
-                return _compiled(lambda *arrays: self._transposed(*arrays, columns), call, shape=responses.shape)
+                return _compiled(lambda *arrays: self._transposed(arrays, columns), call, shape=responses.shape)
 
             call = [responses, spectra]
             audio_shape = [columns.models, shape.clips, shape.samples]
-            return _compiled(lambda *arrays: self._filter(*arrays, columns), call, shape=audio_shape), grad
+            return _compiled(lambda *arrays: self._filter(arrays, columns), call, shape=audio_shape), grad
 
         return audio(responses)
 
@@ -137,16 +137,16 @@ class NoiseBank:
             shared, hop=self._shape.hop, lead=self._lead + noise.ADVANCE, plan=self._plan
         )
 
-    def _filter(self, responses: np.ndarray, spectra: np.ndarray, columns: Columns) -> np.ndarray:
+    def _filter(self, arrays: tuple[np.ndarray, ...], columns: Columns) -> np.ndarray:
+        responses, spectra = arrays
         rows = columns.interleave(responses, rows=responses.shape[2])
         audio = filtered_noise.filter_noise(rows, spectra, taps=self._taps, hop=self._shape.hop, plan=self._plan)
         return columns.separate(audio, length=self._shape.samples, first_row=self._lead)
 
-    def _transposed(self, upstream: np.ndarray, spectra: np.ndarray, columns: Columns) -> np.ndarray:
+    def _transposed(self, arrays: tuple[np.ndarray, ...], columns: Columns) -> np.ndarray:
+        upstream, spectra = arrays
         frames, hop = self._shape.frames, self._shape.hop
-        rows = columns.interleave(
-            upstream, rows=(frames + frames % 2) * hop + self._plan.size, first_row=self._lead
-        )
+        rows = columns.interleave(upstream, rows=(frames + frames % 2) * hop + self._plan.size, first_row=self._lead)
         gradient = filtered_noise.response_gradient(
             rows, spectra, frames=frames, taps=self._taps, hop=hop, plan=self._plan
         )

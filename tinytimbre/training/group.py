@@ -1,7 +1,7 @@
 """Several models trained side by side on the same batches.
 
-Sines, noise spectra and the target's magnitudes depend on the batch alone: a group computes them once. The models do not
-touch each other; each has its own loss, gradient, norm limit and optimiser.
+Sines, noise spectra and the target's magnitudes depend on the batch alone: a group computes them once. The models do
+not touch each other; each has its own loss, gradient, norm limit and optimiser.
 
     group = ModelGroup([spec_a, spec_b], seeds=[0, 0], ...)
     losses = group.train_step(pool.training_batch(seed=0, step=0), step=0)
