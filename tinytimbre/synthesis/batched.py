@@ -81,22 +81,15 @@ def harmonic_audio(
 
 
 class NoiseBank:
-    """Filtered noise for decoders whose numbers of noise bands may differ; one transform serves them all."""
+    """Filtered noise for decoders whose numbers of noise bands may differ.
+
+    Models with the same number share a transform. The others have their own, so that a model's noise does not depend,
+    not even by rounding, on who is trained beside it.
+    """
 
     def __init__(self, noise_bands: list[int], *, shape: ClipShape) -> None:
-        self._shape = shape
-        self._taps = max(noise.half_response(bands) for bands in noise_bands)
-        self._matrices = [
-            np.pad(matrix, [[0, 0], [0, self._taps - matrix.shape[1]]])
-            for matrix in (noise.response_matrix(bands) for bands in noise_bands)
-        ]
-        reach = self._lead + noise.ADVANCE + shape.hop + self._taps - 1
-        self._plan = fourier_plan(max(4, 1 << (reach - 1).bit_length()))
-
-    @property
-    def _lead(self) -> int:
-        """Room for the half of a response that comes before its frame."""
-        return self._taps - 1
+        self._bands = noise_bands
+        self._filters = {bands: _NoiseFilter(bands, shape=shape) for bands in dict.fromkeys(noise_bands)}
 
     def audio(self, magnitudes: list[tf.Tensor], white: tf.Tensor) -> tf.Tensor:
         """Filtered noise of all models.
@@ -108,15 +101,32 @@ class NoiseBank:
         Returns:
             float32 [models, clips, samples], differentiable with respect to the magnitudes.
         """
-        halves = [tf.matmul(values, matrix) for values, matrix in zip(magnitudes, self._matrices, strict=True)]
-        models, clips = len(magnitudes), self._shape.clips
-        responses = tf.reshape(tf.stack(halves), [models, clips, self._shape.frames * self._taps])
-        return self._filtered(responses, tf.reshape(white, [clips, self._shape.samples]))
+        played: dict[int, list[tf.Tensor]] = {}
+        for bands, noise_filter in self._filters.items():
+            own = [values for values in magnitudes if values.shape[-1] == bands]
+            played[bands] = tf.unstack(noise_filter.audio(tf.stack(own), white))
+        return tf.stack([played[bands].pop(0) for bands in self._bands])
 
-    def _filtered(self, responses: tf.Tensor, white: tf.Tensor) -> tf.Tensor:
-        shape = self._shape
-        columns = Columns(responses.shape[0], shape.clips)
-        spectra = _compiled(lambda white: self._spectra(white, columns), [white], shape=None)
+
+class _NoiseFilter:
+    """Filtered noise for models with one number of noise bands."""
+
+    def __init__(self, noise_bands: int, *, shape: ClipShape) -> None:
+        self._shape = shape
+        self._matrix = noise.response_matrix(noise_bands)
+        self._taps = self._matrix.shape[1]
+        # Half of a response comes before its frame.
+        self._lead = self._taps - 1
+        reach = self._lead + noise.ADVANCE + shape.hop + self._taps - 1
+        self._plan = fourier_plan(max(4, 1 << (reach - 1).bit_length()))
+
+    def audio(self, magnitudes: tf.Tensor, white: tf.Tensor) -> tf.Tensor:
+        """Noise float32 [models, clips, samples] for magnitudes [models, clips, frames, bands]."""
+        models, clips, frames, _ = magnitudes.shape
+        columns = Columns(models, clips)
+        responses = tf.reshape(tf.matmul(magnitudes, self._matrix), [models, clips, frames * self._taps])
+        samples = tf.reshape(white, [clips, self._shape.samples])
+        spectra = _compiled(lambda white: self._spectra(white, columns), [samples], shape=None)
 
         @tf.custom_gradient
         def audio(responses: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
@@ -124,18 +134,15 @@ class NoiseBank:
                 call = [upstream, spectra]
                 return _compiled(lambda *arrays: self._transposed(arrays, columns), call, shape=responses.shape)
 
-            call = [responses, spectra]
-            audio_shape = [columns.models, shape.clips, shape.samples]
+            call, audio_shape = [responses, spectra], [models, clips, self._shape.samples]
             return _compiled(lambda *arrays: self._filter(arrays, columns), call, shape=audio_shape), grad
 
         return audio(responses)
 
     def _spectra(self, white: np.ndarray, columns: Columns) -> np.ndarray:
         shared = columns.interleave_shared(white, rows=self._shape.samples)
-        # The response's middle, and ddsp's advance by two samples, come after the lead.
-        return filtered_noise.noise_spectra(
-            shared, hop=self._shape.hop, lead=self._lead + noise.ADVANCE, plan=self._plan
-        )
+        lead = self._lead + noise.ADVANCE
+        return filtered_noise.noise_spectra(shared, hop=self._shape.hop, lead=lead, plan=self._plan)
 
     def _filter(self, arrays: tuple[np.ndarray, ...], columns: Columns) -> np.ndarray:
         responses, spectra = arrays
