@@ -1,0 +1,313 @@
+"""Quality against training time, successive halving beside plain random search at equal compute: `make bench-search`.
+
+Both search the configurations of the same file, on the features of an existing workspace, with the product's own
+trainer. Halving is the sweep's. Random search takes configurations in seeded random order and trains each to the last
+rung, until it has spent the training seconds of halving. A trial that halving stopped early is trained on, which gives
+the model that training from scratch gives; all its seconds count. Interrupted, the same command continues. Writes a
+chart; the last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import logging
+import os
+import pathlib
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from benchmarks.search_curves import (
+    Curves,
+    Event,
+    curves,
+    hypervolume,
+    interval,
+    next_draws,
+    orders,
+    reached_at,
+    size_limits,
+)
+from tinytimbre.config import SweepConfig, load_config
+from tinytimbre.errors import TinyTimbreError
+from tinytimbre.sweep import SweepPlan, Trial, TrialStore, plan_sweep, promote, train_rung
+
+TIMES = 400
+"""Points of a curve."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Search:
+    """What both searches share."""
+
+    plan: SweepPlan
+    config: SweepConfig
+    features: pathlib.Path
+    store: TrialStore
+    jobs: int
+
+    def train(self, trial_ids: Sequence[str], *, rung: int) -> None:
+        """Trains to the end of a rung; what the store has is not trained again."""
+        train_rung(
+            self.plan, trial_ids=trial_ids, rung=rung, features_dir=str(self.features), store=self.store,
+            config=self.config, jobs=self.jobs,
+        )  # fmt: skip
+
+    def event(self, trial: Trial, *, rung: int, from_scratch: bool) -> Event:
+        """What a rung of a trial cost, or all its rungs, and what came out."""
+        results = self.store.results(trial.trial_id)
+        (last,) = (result for result in results if result.rung == rung)
+        own = [result for result in results if result.rung <= rung] if from_scratch else [last]
+        seconds = sum(result.train_seconds for result in own)
+        return Event(trial.trial_id, trial.estimated_bytes, seconds, last.validation_loss)
+
+
+def successive_halving(search: Search) -> list[list[Event]]:
+    """The sweep's own search; the events of each rung."""
+    trial_ids = [trial.trial_id for trial in search.plan.trials]
+    stages = []
+    for rung in range(len(search.plan.rungs)):
+        search.train(trial_ids, rung=rung)
+        own = [search.plan.trial(trial_id) for trial_id in trial_ids]
+        stages.append([search.event(trial, rung=rung, from_scratch=False) for trial in own])
+        found = [search.store.result(trial_id, rung) for trial_id in trial_ids]
+        trial_ids = promote(search.plan, [result for result in found if result], budget=search.config.budget)
+    return stages
+
+
+def random_search(search: Search, *, goal_secs: float, mean_secs: float, seed: int) -> list[Event]:
+    """Trials in random order, each trained to the end, until they have cost `goal_secs`.
+
+    Args:
+        search: space, trainer and store.
+        goal_secs: of training, in total.
+        mean_secs: what a whole training costs, to train as many together as will be needed.
+        seed: of the order.
+    """
+    draws = [search.plan.trials[index] for index in np.random.default_rng(seed).permutation(len(search.plan.trials))]
+    most, last = search.jobs * search.config.training.side_by_side, len(search.plan.rungs) - 1
+    events: list[Event] = []
+    while (spent := sum(event.train_seconds for event in events)) < goal_secs and len(events) < len(draws):
+        count = next_draws(spent_secs=spent, goal_secs=goal_secs, mean_secs=mean_secs, most=most)
+        batch = draws[len(events) : len(events) + count]
+        _say(f"random search: {spent:.0f} of {goal_secs:.0f} training seconds, {len(events)} trials; {len(batch)} more")
+        search.train([trial.trial_id for trial in batch], rung=last)
+        events += [search.event(trial, rung=last, from_scratch=True) for trial in batch]
+        mean_secs = sum(event.train_seconds for event in events) / len(events)
+    return events
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Comparison:
+    """Curves of both methods over the same seconds; hypervolumes are shares of that of all models together."""
+
+    instrument: str
+    limits: list[int]
+    halving: Curves
+    random: Curves
+
+
+def compared(
+    stages: Sequence[Sequence[Event]],
+    drawn: Sequence[Event],
+    *,
+    instrument: str,
+    limits: list[int],
+    n_orders: int,
+    seed: int,
+) -> Comparison:
+    """Both methods up to the training seconds that halving took.
+
+    Raises:
+        TinyTimbreError: no model was found at all.
+    """
+    everything = [event for stage in stages for event in stage] + list(drawn)
+    done = [event for event in everything if event.validation_loss is not None]
+    if not done:
+        raise TinyTimbreError("a comparison needs models", got=f"all {len(everything)} trainings failed")
+    sizes = np.array([event.n_bytes for event in done], float)
+    losses = np.array([event.validation_loss for event in done], float)
+    # A tenth above the largest size, else the largest model could never count.
+    reference = (round(1.1 * sizes.max()), float(losses.max()))
+    whole = hypervolume(sizes, losses, reference=reference) or 1.0
+    spent = sum(event.train_seconds for stage in stages for event in stage)
+    # The last point lies a hair behind the last event, which rounding must not cut off.
+    seconds = np.linspace(0, spent * (1 + 1e-9), TIMES)
+    common = {"seconds": seconds, "limits": limits, "reference": reference}
+    both = [
+        curves(orders(of_method, count=n_orders, seed=seed), **common)  # type: ignore[arg-type]
+        for of_method in (stages, [drawn])
+    ]
+    halving, random = (dataclasses.replace(own, hypervolume=own.hypervolume / whole) for own in both)
+    return Comparison(instrument, limits, halving, random)
+
+
+def summary(comparison: Comparison, *, stages: Sequence[Sequence[Event]], drawn: Sequence[Event]) -> dict[str, Any]:
+    """The figures: what each method had found at equal compute, and when halving had caught up with random search."""
+    halving, random = comparison.halving, comparison.random
+    spent = float(halving.seconds[-1])
+    goal = float(interval(random.hypervolume)[1, -1])
+    caught_up = reached_at(halving.seconds, interval(halving.hypervolume)[1], goal=goal)
+    return {
+        "instrument": comparison.instrument,
+        "compute_secs": round(spent, 1),
+        "halving_trials": [len(stage) for stage in stages],
+        "random_trials": len(drawn),
+        "random_trained_secs": round(sum(event.train_seconds for event in drawn), 1),
+        "hypervolume": {"halving": _at_end(halving.hypervolume), "random": _at_end(random.hypervolume)},
+        "halving_reaches_random_at_share": None if caught_up is None else round(caught_up / spent, 3),
+        "best_loss": [
+            {
+                "max_bytes": limit,
+                "halving": _at_end(halving.losses[:, index]),
+                "random": _at_end(random.losses[:, index]),
+            }
+            for index, limit in enumerate(comparison.limits)
+        ],
+    }
+
+
+def _at_end(values: np.ndarray) -> list[float | None]:
+    """Low, middle and high of [orders, times] at the last time; None where nothing was found."""
+    return [round(float(value), 4) if np.isfinite(value) else None for value in interval(values)[:, -1]]
+
+
+def table(figures: dict[str, Any]) -> str:
+    """The figures for reading; medians with the 5 to 95 % range over orders."""
+    rungs = " → ".join(map(str, figures["halving_trials"]))
+    lines = [
+        f"{figures['instrument']}: {figures['compute_secs']:.0f} training seconds each; halving: {rungs} trials, "
+        f"random search: {figures['random_trials']}, each to the end",
+        f"{'':34} {'halving':>22} {'random':>22}",
+        _row("hypervolume, share of all found", figures["hypervolume"]),
+    ]
+    lines += [_row(f"best loss, at most {row['max_bytes'] / 1e3:.1f} kB", row) for row in figures["best_loss"]]
+    share = figures["halving_reaches_random_at_share"]
+    reached = "never" if share is None else f"after {share:.0%} of the compute"
+    return "\n".join([*lines, f"halving's hypervolume reaches random search's final one {reached}"])
+
+
+def _row(label: str, values: dict[str, list[float | None]]) -> str:
+    cells = []
+    for method in ("halving", "random"):
+        low, middle, high = ("none" if value is None else f"{value:.3f}" for value in values[method])
+        cells.append(f"{middle} ({low} … {high})")
+    return f"{label:34} {cells[0]:>22} {cells[1]:>22}"
+
+
+def adopt(trials: Sequence[Trial], *, source: TrialStore, target: TrialStore) -> int:
+    """Copies trials that a sweep has already trained, so that its workspace stays as it is; gives their number."""
+    count = 0
+    for trial in trials:
+        folder = target.folder(trial.trial_id)
+        if folder.is_dir() or not source.results(trial.trial_id):
+            continue
+        partial = folder.with_name(f".{folder.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.copytree(source.folder(trial.trial_id), partial)
+        partial.rename(folder)
+        count += 1
+    return count
+
+
+def prepare(args: argparse.Namespace) -> Search:
+    """Plan, features and store.
+
+    Raises:
+        TinyTimbreError: the workspace has no such features.
+    """
+    from pipelines.lineage import History
+    from pipelines.workspace import Workspace
+    from tinytimbre.features.artifact import load_index
+
+    config, workspace = load_config(args.config), Workspace(args.workspace).require()
+    found = History.read(workspace.metadata).latest("Features")
+    index = load_index(found["uri"]) if found else None
+    fits = index is not None and args.instrument in index.fingerprints
+    if index is None or found is None or not fits or index.frame_rate_hz != config.features.frame_rate_hz:
+        raise TinyTimbreError(
+            "the workspace must hold features of the instrument at the configuration's frame rate",
+            got="none" if index is None else f"{', '.join(index.fingerprints)} at {index.frame_rate_hz:g} per second",
+            remedy=f"tinytimbre run {args.config} --workspace {args.workspace} --instrument {args.instrument}",
+        )
+    plan = plan_sweep(config, fingerprints={args.instrument: index.fingerprints[args.instrument]})
+    store = TrialStore(args.work.resolve() / "trials")
+    adopted = adopt(plan.trials, source=TrialStore(workspace.trials), target=store)
+    _say(f"{len(plan.trials)} trials, {adopted} taken over from {workspace.root}")
+    return Search(plan, config, pathlib.Path(found["uri"]), store, args.jobs)
+
+
+def _say(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
+
+
+def _show_progress() -> None:
+    import rich.console
+
+    from pipelines.progress import ProgressLines
+    from tinytimbre.progress import LOGGER
+
+    LOGGER.setLevel(logging.INFO)
+    LOGGER.addHandler(ProgressLines(rich.console.Console(stderr=True)))
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", type=pathlib.Path)
+    parser.add_argument("workspace", type=pathlib.Path, help="of a sweep; its features, and what it has trained")
+    parser.add_argument("--instrument", required=True)
+    parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path("workspaces/search"), help="own trial store")
+    parser.add_argument("--chart", type=pathlib.Path, default=pathlib.Path("docs/search.png"))
+    parser.add_argument("--times", type=float, default=1.0, help="train random search to this multiple of the compute")
+    parser.add_argument("--orders", type=int, default=20, help="orders of the same trainings, for the interval")
+    parser.add_argument("--seed", type=int, default=0, help="of random search and of the orders")
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Trains what is missing, draws the chart and prints the figures; gives the exit code."""
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        return _measure(_arguments(argv))
+    except TinyTimbreError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; the same command continues", file=sys.stderr)
+        return 130
+
+
+def _measure(args: argparse.Namespace) -> int:
+    from benchmarks.search_chart import draw
+
+    _show_progress()
+    search = prepare(args)
+    stages = successive_halving(search)
+    spent = sum(event.train_seconds for stage in stages for event in stage)
+    whole = [search.event(search.plan.trial(e.trial_id), rung=len(stages) - 1, from_scratch=True) for e in stages[-1]]
+    mean_secs = sum(event.train_seconds for event in whole) / max(1, len(whole))
+    drawn = random_search(search, goal_secs=args.times * spent, mean_secs=mean_secs, seed=args.seed)
+    limits = size_limits([(trial.stratum, trial.estimated_bytes) for trial in search.plan.trials])
+    comparison = compared(
+        stages, drawn, instrument=args.instrument, limits=limits, n_orders=args.orders, seed=args.seed
+    )
+    draw(comparison, output=args.chart)
+    figures = summary(comparison, stages=stages, drawn=drawn)
+    print(table(figures))
+    print(f"chart: {args.chart}")
+    print(json.dumps(figures))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
