@@ -24,6 +24,7 @@ import numpy as np
 import yaml
 
 from benchmarks.comparison import Difference, compare, snapshot
+from benchmarks.options import positive_int
 from benchmarks.processes import session
 from pipelines.lineage import History
 from pipelines.workspace import Workspace
@@ -129,7 +130,7 @@ def undisturbed(sweep: Sweep) -> Workspace:
     workspace, done = Workspace(sweep.folder / "undisturbed"), sweep.folder / "undisturbed.done"
     if done.is_file():
         _say(f"undisturbed: done before, {workspace.root}")
-        return workspace
+        return reference(workspace.root, settings=sweep.settings())
     # A started one that was interrupted would no longer be undisturbed.
     shutil.rmtree(workspace.root, ignore_errors=True)
     code = _run(sweep, workspace, lifetime_secs=float("inf"), label="undisturbed")[0]
@@ -231,7 +232,7 @@ def reference(path: pathlib.Path, *, settings: SweepConfig) -> Workspace:
         raise TinyTimbreError(
             "a reference must be a workspace of the same sweep",
             got=f"{workspace.config} differs from the configuration {settings.name}",
-            remedy="name the workspace of this configuration and these instruments, or leave --reference out",
+            remedy="name a workspace of this configuration and these instruments, or another --work folder",
         )
     return workspace
 
@@ -253,9 +254,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--instrument", nargs="+", default=[], help="only these (default: all that are found)")
     parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path("workspaces/kills"), help="for both runs")
     parser.add_argument("--reference", type=pathlib.Path, help="an undisturbed workspace that exists already")
-    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--kills", type=positive_int, default=20)
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
-    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--jobs", type=positive_int, default=len(os.sched_getaffinity(0)))
     return parser.parse_args(argv)
 
 

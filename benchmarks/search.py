@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.options import positive_float, positive_int
 from benchmarks.search_curves import (
     Curves,
     Event,
@@ -265,10 +266,10 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--instrument", required=True)
     parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path("workspaces/search"), help="own trial store")
     parser.add_argument("--chart", type=pathlib.Path, default=pathlib.Path("docs/search.png"))
-    parser.add_argument("--times", type=float, default=1.0, help="train random search to this multiple of the compute")
-    parser.add_argument("--orders", type=int, default=20, help="orders of the same trainings, for the interval")
+    parser.add_argument("--times", type=positive_float, default=1.0, help="random search gets this times the compute")
+    parser.add_argument("--orders", type=positive_int, default=20, help="of the same trainings, for the interval")
     parser.add_argument("--seed", type=int, default=0, help="of random search and of the orders")
-    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--jobs", type=positive_int, default=len(os.sched_getaffinity(0)))
     return parser.parse_args(argv)
 
 
