@@ -1,10 +1,9 @@
 """Quality against training time, successive halving beside plain random search at equal compute: `make bench-search`.
 
-Both search the configurations of the same file, on the features of an existing workspace, with the product's own
-trainer. Halving is the sweep's. Random search takes configurations in seeded random order and trains each to the last
-rung, until it has spent the training seconds of halving. A trial that halving stopped early is trained on, which gives
-the model that training from scratch gives; all its seconds count. Interrupted, the same command continues. Writes a
-chart; the last line is JSON.
+Halving is the sweep of a finished workspace, read from its trial store. Random search takes configurations of the same
+space in seeded random order and trains each from the start to the last rung, on the same features and with the same
+trainer, until it has spent the training seconds of the sweep. Interrupted, the same command continues. Writes a chart;
+the last line is JSON.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ from benchmarks.search_curves import (
 )
 from tinytimbre.config import SweepConfig, load_config
 from tinytimbre.errors import TinyTimbreError
-from tinytimbre.sweep import SweepPlan, Trial, TrialStore, plan_sweep, promote, train_rung
+from tinytimbre.sweep import RungResult, SweepPlan, Trial, TrialStore, plan_sweep, promote, train_rung
 
 TIMES = 400
 """Points of a curve."""
@@ -46,63 +45,79 @@ TIMES = 400
 
 @dataclasses.dataclass(frozen=True)
 class Search:
-    """What both searches share."""
+    """What both searches share: the plan of one instrument, its configuration and features."""
 
     plan: SweepPlan
     config: SweepConfig
     features: pathlib.Path
-    store: TrialStore
     jobs: int
 
-    def train(self, trial_ids: Sequence[str], *, rung: int) -> None:
-        """Trains to the end of a rung; what the store has is not trained again."""
-        train_rung(
-            self.plan, trial_ids=trial_ids, rung=rung, features_dir=str(self.features), store=self.store,
-            config=self.config, jobs=self.jobs,
-        )  # fmt: skip
 
-    def event(self, trial: Trial, *, rung: int, from_scratch: bool) -> Event:
-        """What a rung of a trial cost, or all its rungs, and what came out."""
-        results = self.store.results(trial.trial_id)
-        (last,) = (result for result in results if result.rung == rung)
-        own = [result for result in results if result.rung <= rung] if from_scratch else [last]
-        seconds = sum(result.train_seconds for result in own)
-        return Event(trial.trial_id, trial.estimated_bytes, seconds, last.validation_loss)
+def halving_events(search: Search, *, store: TrialStore) -> list[list[Event]]:
+    """What each rung of a finished sweep cost and found.
 
-
-def successive_halving(search: Search) -> list[list[Event]]:
-    """The sweep's own search; the events of each rung."""
-    trial_ids = [trial.trial_id for trial in search.plan.trials]
-    stages = []
+    Raises:
+        TinyTimbreError: a rung is not finished.
+    """
+    trials, stages = list(search.plan.trials), []
     for rung in range(len(search.plan.rungs)):
-        search.train(trial_ids, rung=rung)
-        own = [search.plan.trial(trial_id) for trial_id in trial_ids]
-        stages.append([search.event(trial, rung=rung, from_scratch=False) for trial in own])
-        found = [search.store.result(trial_id, rung) for trial_id in trial_ids]
-        trial_ids = promote(search.plan, [result for result in found if result], budget=search.config.budget)
+        found = [result for trial in trials if (result := store.result(trial.trial_id, rung))]
+        if len(found) < len(trials):
+            raise TinyTimbreError(
+                "the sweep of the workspace must have trained all rungs of this configuration",
+                got=f"{len(found)} of {len(trials)} trials of rung {rung} in {store.root}",
+                remedy="run it to its end with the same configuration, in one go so that its seconds are whole",
+            )
+        stages.append([_event(trial, result) for trial, result in zip(trials, found, strict=True)])
+        promoted = set(promote(search.plan, found, budget=search.config.budget))
+        trials = [trial for trial in trials if trial.trial_id in promoted]
     return stages
 
 
-def random_search(search: Search, *, goal_secs: float, mean_secs: float, seed: int) -> list[Event]:
-    """Trials in random order, each trained to the end, until they have cost `goal_secs`.
+def random_events(search: Search, *, store: TrialStore, goal_secs: float, mean_secs: float, seed: int) -> list[Event]:
+    """Trains trials in random order, each to the end, until they have cost `goal_secs`.
 
     Args:
-        search: space, trainer and store.
+        search: space and features.
+        store: of the random search alone; what it holds is not trained again.
         goal_secs: of training, in total.
         mean_secs: what a whole training costs, to train as many together as will be needed.
         seed: of the order.
     """
     draws = [search.plan.trials[index] for index in np.random.default_rng(seed).permutation(len(search.plan.trials))]
     most, last = search.jobs * search.config.training.side_by_side, len(search.plan.rungs) - 1
+    _drop_unfinished(draws, store=store, rung=last)
     events: list[Event] = []
     while (spent := sum(event.train_seconds for event in events)) < goal_secs and len(events) < len(draws):
-        count = next_draws(spent_secs=spent, goal_secs=goal_secs, mean_secs=mean_secs, most=most)
+        left_secs = goal_secs - spent
+        count = next_draws(left_secs=left_secs, mean_secs=mean_secs, most=most, multiple_of=search.jobs)
         batch = draws[len(events) : len(events) + count]
         _say(f"random search: {spent:.0f} of {goal_secs:.0f} training seconds, {len(events)} trials; {len(batch)} more")
-        search.train([trial.trial_id for trial in batch], rung=last)
-        events += [search.event(trial, rung=last, from_scratch=True) for trial in batch]
+        results = train_rung(
+            search.plan, trial_ids=[trial.trial_id for trial in batch], rung=last, features_dir=str(search.features),
+            store=store, config=search.config, jobs=search.jobs,
+        )  # fmt: skip
+        events += [_event(trial, result) for trial, result in zip(batch, results, strict=True)]
         mean_secs = sum(event.train_seconds for event in events) / len(events)
     return events
+
+
+def _drop_unfinished(trials: Sequence[Trial], *, store: TrialStore, rung: int) -> None:
+    """A result counts the seconds since its training was last resumed: what was interrupted starts anew."""
+    for trial in trials:
+        if store.result(trial.trial_id, rung) is None:
+            shutil.rmtree(store.folder(trial.trial_id), ignore_errors=True)
+
+
+def _event(trial: Trial, result: RungResult) -> Event:
+    return Event(trial.trial_id, trial.estimated_bytes, result.train_seconds, result.validation_loss)
+
+
+def whole_training_secs(stages: Sequence[Sequence[Event]]) -> float:
+    """Mean seconds from the first step to the last, of the trials that got there."""
+    finalists = {event.trial_id for event in stages[-1]}
+    seconds = sum(event.train_seconds for stage in stages for event in stage if event.trial_id in finalists)
+    return seconds / max(1, len(finalists))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -203,23 +218,8 @@ def _row(label: str, values: dict[str, list[float | None]]) -> str:
     return f"{label:34} {cells[0]:>22} {cells[1]:>22}"
 
 
-def adopt(trials: Sequence[Trial], *, source: TrialStore, target: TrialStore) -> int:
-    """Copies trials that a sweep has already trained, so that its workspace stays as it is; gives their number."""
-    count = 0
-    for trial in trials:
-        folder = target.folder(trial.trial_id)
-        if folder.is_dir() or not source.results(trial.trial_id):
-            continue
-        partial = folder.with_name(f".{folder.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.copytree(source.folder(trial.trial_id), partial)
-        partial.rename(folder)
-        count += 1
-    return count
-
-
-def prepare(args: argparse.Namespace) -> Search:
-    """Plan, features and store.
+def prepare(args: argparse.Namespace) -> tuple[Search, TrialStore]:
+    """Plan and features, and the store of the sweep.
 
     Raises:
         TinyTimbreError: the workspace has no such features.
@@ -239,10 +239,7 @@ def prepare(args: argparse.Namespace) -> Search:
             remedy=f"tinytimbre run {args.config} --workspace {args.workspace} --instrument {args.instrument}",
         )
     plan = plan_sweep(config, fingerprints={args.instrument: index.fingerprints[args.instrument]})
-    store = TrialStore(args.work.resolve() / "trials")
-    adopted = adopt(plan.trials, source=TrialStore(workspace.trials), target=store)
-    _say(f"{len(plan.trials)} trials, {adopted} taken over from {workspace.root}")
-    return Search(plan, config, pathlib.Path(found["uri"]), store, args.jobs)
+    return Search(plan, config, pathlib.Path(found["uri"]), args.jobs), TrialStore(workspace.trials)
 
 
 def _say(text: str) -> None:
@@ -262,9 +259,11 @@ def _show_progress() -> None:
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=pathlib.Path)
-    parser.add_argument("workspace", type=pathlib.Path, help="of a sweep; its features, and what it has trained")
+    parser.add_argument("workspace", type=pathlib.Path, help="in which this sweep has run to its end")
     parser.add_argument("--instrument", required=True)
-    parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path("workspaces/search"), help="own trial store")
+    parser.add_argument(
+        "--work", type=pathlib.Path, default=pathlib.Path("workspaces/search"), help="for the random search"
+    )
     parser.add_argument("--chart", type=pathlib.Path, default=pathlib.Path("docs/search.png"))
     parser.add_argument("--times", type=positive_float, default=1.0, help="random search gets this times the compute")
     parser.add_argument("--orders", type=positive_int, default=20, help="of the same trainings, for the interval")
@@ -292,12 +291,13 @@ def _measure(args: argparse.Namespace) -> int:
     from benchmarks.search_chart import draw
 
     _show_progress()
-    search = prepare(args)
-    stages = successive_halving(search)
+    search, swept = prepare(args)
+    stages = halving_events(search, store=swept)
     spent = sum(event.train_seconds for stage in stages for event in stage)
-    whole = [search.event(search.plan.trial(e.trial_id), rung=len(stages) - 1, from_scratch=True) for e in stages[-1]]
-    mean_secs = sum(event.train_seconds for event in whole) / max(1, len(whole))
-    drawn = random_search(search, goal_secs=args.times * spent, mean_secs=mean_secs, seed=args.seed)
+    drawn = random_events(
+        search, store=TrialStore(args.work.resolve() / "trials"), goal_secs=args.times * spent,
+        mean_secs=whole_training_secs(stages), seed=args.seed,
+    )  # fmt: skip
     limits = size_limits([(trial.stratum, trial.estimated_bytes) for trial in search.plan.trials])
     comparison = compared(
         stages, drawn, instrument=args.instrument, limits=limits, n_orders=args.orders, seed=args.seed

@@ -117,8 +117,10 @@ def size_limits(sizes: Sequence[tuple[int, int]]) -> list[int]:
     return sorted(set(largest))
 
 
-def next_draws(*, spent_secs: float, goal_secs: float, mean_secs: float, most: int) -> int:
-    """How many more random trials to train at once so that the goal is passed by little: at least one."""
-    if mean_secs <= 0:
-        return most
-    return max(1, min(most, math.ceil((goal_secs - spent_secs) / mean_secs)))
+def next_draws(*, left_secs: float, mean_secs: float, most: int, multiple_of: int) -> int:
+    """How many more trials to train together so that the goal is passed by little.
+
+    A multiple of the number of processes, which would otherwise get groups of unequal size, and at most `most`.
+    """
+    wanted = math.ceil(left_secs / mean_secs) if mean_secs > 0 else most
+    return min(most, multiple_of * max(1, math.ceil(wanted / multiple_of)))

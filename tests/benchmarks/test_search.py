@@ -1,4 +1,4 @@
-"""Both searches with real training on a tiny instrument, and what is said about them."""
+"""Random search with real training beside a real sweep of a tiny instrument, and what is said about them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,18 @@ import pathlib
 import numpy as np
 import pytest
 
-from benchmarks.search import Search, adopt, compared, random_search, successive_halving, summary, table
+from benchmarks.search import (
+    Search,
+    compared,
+    halving_events,
+    random_events,
+    summary,
+    table,
+    whole_training_secs,
+)
 from benchmarks.search_chart import draw
 from benchmarks.search_curves import Event
-from tests.sweep.test_rung import config, take
+from tests.sweep.test_rung import config, run, take
 from tinytimbre.errors import TinyTimbreError
 from tinytimbre.features.examples import write_split
 from tinytimbre.sweep import TrialStore, plan_sweep
@@ -19,57 +27,57 @@ from tinytimbre.sweep import TrialStore, plan_sweep
 
 @pytest.fixture(scope="module")
 def search(tmp_path_factory: pytest.TempPathFactory) -> Search:
-    folder = tmp_path_factory.mktemp("search")
-    write_split([take("a", f0_hz=220), take("b", f0_hz=330)], features_dir=folder / "features", split="train")
-    write_split([take("c", f0_hz=262)], features_dir=folder / "features", split="validation")
+    features = tmp_path_factory.mktemp("features")
+    write_split([take("a", f0_hz=220), take("b", f0_hz=330)], features_dir=features, split="train")
+    write_split([take("c", f0_hz=262)], features_dir=features, split="validation")
     settings = config(steps=(4, 12))
-    plan = plan_sweep(settings, fingerprints={"tone": "f"})
-    return Search(plan, settings, folder / "features", TrialStore(folder / "trials"), jobs=1)
+    return Search(plan_sweep(settings, fingerprints={"tone": "f"}), settings, features, jobs=1)
 
 
-def test_both_searches_end_and_are_compared(search: Search, tmp_path: pathlib.Path) -> None:
-    stages = successive_halving(search)
+@pytest.fixture(scope="module")
+def swept(search: Search, tmp_path_factory: pytest.TempPathFactory) -> TrialStore:
+    store = TrialStore(tmp_path_factory.mktemp("swept"))
+    run(search.config, store, search.features, jobs=1)
+    return store
+
+
+def test_both_searches_end_and_are_compared(search: Search, swept: TrialStore, tmp_path: pathlib.Path) -> None:
+    stages = halving_events(search, store=swept)
     assert [len(stage) for stage in stages] == [4, 2]
     spent = sum(event.train_seconds for stage in stages for event in stage)
-    drawn = random_search(search, goal_secs=spent, mean_secs=spent, seed=0)
+    assert 0 < whole_training_secs(stages) < spent
+    store = TrialStore(tmp_path / "random")
+    drawn = random_events(search, store=store, goal_secs=spent, mean_secs=spent, seed=0)
     assert 1 <= len(drawn) <= 4
-    last = len(search.plan.rungs) - 1
     for event in drawn:
-        result = search.store.result(event.trial_id, last)
-        assert result is not None
+        (result,) = store.results(event.trial_id)
         assert (result.step, result.validation_loss) == (12, event.validation_loss)
-        # A trial that halving had stopped is continued; its first rung counts too.
-        assert event.train_seconds == sum(own.train_seconds for own in search.store.results(event.trial_id))
     comparison = compared(stages, drawn, instrument="tone", limits=[10**6], n_orders=3, seed=0)
     figures = summary(comparison, stages=stages, drawn=drawn)
-    assert figures["best_loss"][0]["halving"][1] == pytest.approx(
-        min(event.validation_loss for stage in stages for event in stage if event.validation_loss), abs=1e-4
-    )
+    losses = [event.validation_loss for stage in stages for event in stage if event.validation_loss is not None]
+    assert figures["best_loss"][0]["halving"] == pytest.approx([min(losses)] * 3, abs=1e-4)  # told with 4 digits
     assert "halving: 4 → 2 trials" in table(json.loads(json.dumps(figures)))
     draw(comparison, output=tmp_path / "chart.png")
     assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_second_start_trains_nothing_and_finds_the_same(search: Search) -> None:
-    first = successive_halving(search)
-    written = {path: path.stat().st_mtime_ns for path in search.store.root.rglob("*.npz")}
-    assert successive_halving(search) == first
-    assert {path: path.stat().st_mtime_ns for path in search.store.root.rglob("*.npz")} == written
+def test_random_search_continues_and_draws_every_trial_once_at_most(search: Search, tmp_path: pathlib.Path) -> None:
+    store, arguments = TrialStore(tmp_path), {"mean_secs": 1.0, "seed": 1}
+    first = random_events(search, store=store, goal_secs=1e-3, **arguments)
+    interrupted = next(t for t in search.plan.trials if t.trial_id not in {event.trial_id for event in first})
+    store.write_checkpoint(interrupted.trial_id, step=11, state={})
+    written = {path: path.stat().st_mtime_ns for event in first for path in store.folder(event.trial_id).glob("*.npz")}
+    drawn = random_events(search, store=store, goal_secs=1e9, **arguments)
+    assert drawn[: len(first)] == first
+    assert written == {path: path.stat().st_mtime_ns for path in written}
+    assert sorted(event.trial_id for event in drawn) == sorted(trial.trial_id for trial in search.plan.trials)
+    # The useless checkpoint was not continued from, or there would be no loss.
+    assert all(event.validation_loss is not None for event in drawn)
 
 
-def test_random_search_draws_every_trial_once_at_most(search: Search) -> None:
-    drawn = random_search(search, goal_secs=1e9, mean_secs=1.0, seed=1)
-    assert {event.trial_id for event in drawn} == {trial.trial_id for trial in search.plan.trials}
-    assert len(drawn) == len(search.plan.trials)
-
-
-def test_finished_trials_are_taken_over_and_the_source_stays(search: Search, tmp_path: pathlib.Path) -> None:
-    successive_halving(search)
-    target = TrialStore(tmp_path)
-    assert adopt(search.plan.trials, source=search.store, target=target) == 4
-    assert adopt(search.plan.trials, source=search.store, target=target) == 0
-    for trial in search.plan.trials:
-        assert target.results(trial.trial_id) == search.store.results(trial.trial_id)
+def test_a_sweep_that_is_not_finished_is_refused(search: Search, tmp_path: pathlib.Path) -> None:
+    with pytest.raises(TinyTimbreError, match="0 of 4 trials of rung 0"):
+        halving_events(search, store=TrialStore(tmp_path))
 
 
 def test_a_search_that_found_nothing_is_told() -> None:

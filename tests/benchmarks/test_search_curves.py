@@ -92,7 +92,8 @@ def test_size_limits_grow_with_the_strata() -> None:
     assert size_limits([(0, 900), (0, 2_000), (2, 1_900), (1, 1_500), (3, 5_000)]) == [2_000, 5_000]
 
 
-def test_draws_stop_near_the_goal() -> None:
-    assert next_draws(spent_secs=0, goal_secs=100, mean_secs=10, most=8) == 8
-    assert next_draws(spent_secs=80, goal_secs=100, mean_secs=10, most=8) == 2
-    assert next_draws(spent_secs=99, goal_secs=100, mean_secs=10, most=8) == 1
+@pytest.mark.parametrize(
+    ("left_secs", "jobs", "expected"), [(1000, 2, 8), (20, 1, 2), (1, 1, 1), (21, 2, 4), (1, 2, 2), (0.5, 8, 8)]
+)
+def test_draws_stop_near_the_goal(left_secs: float, jobs: int, expected: int) -> None:
+    assert next_draws(left_secs=left_secs, mean_secs=10, most=8, multiple_of=jobs) == expected
