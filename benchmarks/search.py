@@ -11,14 +11,12 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import logging
 import os
 import pathlib
 import shutil
 import signal
 import sys
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -74,7 +72,9 @@ def halving_events(search: Search, *, store: TrialStore) -> list[list[Event]]:
     return stages
 
 
-def random_events(search: Search, *, store: TrialStore, goal_secs: float, mean_secs: float, seed: int) -> list[Event]:
+def random_events(
+    search: Search, *, store: TrialStore, goal_secs: float, mean_secs: float, seed: int, say: Callable[[str], object]
+) -> list[Event]:
     """Trains trials in random order, each to the end, until they have cost `goal_secs`.
 
     Args:
@@ -83,18 +83,21 @@ def random_events(search: Search, *, store: TrialStore, goal_secs: float, mean_s
         goal_secs: of training, in total.
         mean_secs: what a whole training costs, to train as many together as will be needed.
         seed: of the order.
+        say: is told how far it is.
     """
-    draws = [search.plan.trials[index] for index in np.random.default_rng(seed).permutation(len(search.plan.trials))]
-    most, last = search.jobs * search.config.training.side_by_side, len(search.plan.rungs) - 1
-    _drop_unfinished(draws, store=store, rung=last)
+    # One rung, from the start to the end; the trials keep their ids and the schedule of their learning rate.
+    plan = search.plan.model_copy(update={"rungs": search.plan.rungs[-1:]})
+    draws = [plan.trials[index] for index in np.random.default_rng(seed).permutation(len(plan.trials))]
+    most = search.jobs * search.config.training.side_by_side
+    _drop_unfinished(draws, store=store)
     events: list[Event] = []
     while (spent := sum(event.train_seconds for event in events)) < goal_secs and len(events) < len(draws):
         left_secs = goal_secs - spent
         count = next_draws(left_secs=left_secs, mean_secs=mean_secs, most=most, multiple_of=search.jobs)
         batch = draws[len(events) : len(events) + count]
-        _say(f"random search: {spent:.0f} of {goal_secs:.0f} training seconds, {len(events)} trials; {len(batch)} more")
+        say(f"random search: {spent:.0f} of {goal_secs:.0f} training seconds, {len(events)} trials; {len(batch)} more")
         results = train_rung(
-            search.plan, trial_ids=[trial.trial_id for trial in batch], rung=last, features_dir=str(search.features),
+            plan, trial_ids=[trial.trial_id for trial in batch], rung=0, features_dir=str(search.features),
             store=store, config=search.config, jobs=search.jobs,
         )  # fmt: skip
         events += [_event(trial, result) for trial, result in zip(batch, results, strict=True)]
@@ -102,10 +105,10 @@ def random_events(search: Search, *, store: TrialStore, goal_secs: float, mean_s
     return events
 
 
-def _drop_unfinished(trials: Sequence[Trial], *, store: TrialStore, rung: int) -> None:
+def _drop_unfinished(trials: Sequence[Trial], *, store: TrialStore) -> None:
     """A result counts the seconds since its training was last resumed: what was interrupted starts anew."""
     for trial in trials:
-        if store.result(trial.trial_id, rung) is None:
+        if store.result(trial.trial_id, 0) is None:
             shutil.rmtree(store.folder(trial.trial_id), ignore_errors=True)
 
 
@@ -165,17 +168,22 @@ def compared(
     return Comparison(instrument, limits, halving, random)
 
 
-def summary(comparison: Comparison, *, stages: Sequence[Sequence[Event]], drawn: Sequence[Event]) -> dict[str, Any]:
+def summary(
+    comparison: Comparison, plan: SweepPlan, *, stages: Sequence[Sequence[Event]], drawn: Sequence[Event]
+) -> dict[str, Any]:
     """The figures: what each method had found at equal compute, and when halving had caught up with random search."""
     halving, random = comparison.halving, comparison.random
     spent = float(halving.seconds[-1])
+    stretches = np.diff(plan.rungs, prepend=0).tolist()
     goal = float(interval(random.hypervolume)[1, -1])
     caught_up = reached_at(halving.seconds, interval(halving.hypervolume)[1], goal=goal)
     return {
         "instrument": comparison.instrument,
         "compute_secs": round(spent, 1),
         "halving_trials": [len(stage) for stage in stages],
+        "halving_steps": sum(len(stage) * steps for stage, steps in zip(stages, stretches, strict=True)),
         "random_trials": len(drawn),
+        "random_steps": len(drawn) * plan.rungs[-1],
         "random_trained_secs": round(sum(event.train_seconds for event in drawn), 1),
         "hypervolume": {"halving": _at_end(halving.hypervolume), "random": _at_end(random.hypervolume)},
         "halving_reaches_random_at_share": None if caught_up is None else round(caught_up / spent, 3),
@@ -200,7 +208,8 @@ def table(figures: dict[str, Any]) -> str:
     rungs = " → ".join(map(str, figures["halving_trials"]))
     lines = [
         f"{figures['instrument']}: {figures['compute_secs']:.0f} training seconds each; halving: {rungs} trials, "
-        f"random search: {figures['random_trials']}, each to the end",
+        f"{figures['halving_steps']:,} steps; "
+        f"random search: {figures['random_trials']}, each to the end, {figures['random_steps']:,} steps",
         f"{'':34} {'halving':>22} {'random':>22}",
         _row("hypervolume, share of all found", figures["hypervolume"]),
     ]
@@ -242,20 +251,6 @@ def prepare(args: argparse.Namespace) -> tuple[Search, TrialStore]:
     return Search(plan, config, pathlib.Path(found["uri"]), args.jobs), TrialStore(workspace.trials)
 
 
-def _say(text: str) -> None:
-    print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
-
-
-def _show_progress() -> None:
-    import rich.console
-
-    from pipelines.progress import ProgressLines
-    from tinytimbre.progress import LOGGER
-
-    LOGGER.setLevel(logging.INFO)
-    LOGGER.addHandler(ProgressLines(rich.console.Console(stderr=True)))
-
-
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=pathlib.Path)
@@ -289,21 +284,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _measure(args: argparse.Namespace) -> int:
     from benchmarks.search_chart import draw
+    from pipelines.terminal import terminal
 
-    _show_progress()
     search, swept = prepare(args)
     stages = halving_events(search, store=swept)
     spent = sum(event.train_seconds for stage in stages for event in stage)
-    drawn = random_events(
-        search, store=TrialStore(args.work.resolve() / "trials"), goal_secs=args.times * spent,
-        mean_secs=whole_training_secs(stages), seed=args.seed,
-    )  # fmt: skip
+    with terminal(verbose=False, log=args.work / "search.log") as screen:
+        drawn = random_events(
+            search, store=TrialStore(args.work.resolve() / "trials"), goal_secs=args.times * spent,
+            mean_secs=whole_training_secs(stages), seed=args.seed, say=screen.messages.print,
+        )  # fmt: skip
     limits = size_limits([(trial.stratum, trial.estimated_bytes) for trial in search.plan.trials])
     comparison = compared(
         stages, drawn, instrument=args.instrument, limits=limits, n_orders=args.orders, seed=args.seed
     )
     draw(comparison, output=args.chart)
-    figures = summary(comparison, stages=stages, drawn=drawn)
+    figures = summary(comparison, search.plan, stages=stages, drawn=drawn)
     print(table(figures))
     print(f"chart: {args.chart}")
     print(json.dumps(figures))

@@ -19,6 +19,9 @@ COLOURS = {"halving": "#2563a8", "random": "#c2571a"}
 LABELS = {"halving": "successive halving, stratified by size", "random": "random search, each trained to the end"}
 COLUMNS = 3
 SECS_PER_MIN = 60.0
+BEYOND = 1e9
+ROOM = 0.15
+"""Of the range of a panel, above and below."""
 
 
 def draw(comparison: Comparison, *, output: pathlib.Path) -> None:
@@ -31,6 +34,7 @@ def draw(comparison: Comparison, *, output: pathlib.Path) -> None:
     figure = Figure(figsize=(4.2 * columns, 3.0 * rows + 0.6), layout="constrained", facecolor="white")
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     _panel(panels[0], {name: own.hypervolume for name, own in _methods(comparison)}, comparison)
+    panels[0].set_ylim(0, 1.02)
     panels[0].set_title("all sizes: share of the front found", loc="left", fontsize=10, fontweight="bold")
     panels[0].set_ylabel("hypervolume (size, loss), share", fontsize=9)
     for index, limit in enumerate(comparison.limits):
@@ -38,6 +42,7 @@ def draw(comparison: Comparison, *, output: pathlib.Path) -> None:
         title = f"models of at most {limit / 1e3:.0f} kB"
         panels[1 + index].set_title(title, loc="left", fontsize=10, fontweight="bold")
         panels[1 + index].set_ylabel("best validation loss", fontsize=9)
+        panels[1 + index].set_ylim(_loss_limits([own.losses[:, index] for _, own in _methods(comparison)]))
     for panel in panels[count:]:
         panel.set_axis_off()
     figure.suptitle(comparison.instrument.replace("$", r"\$"), x=0.01, ha="left", fontsize=12, fontweight="bold")
@@ -53,20 +58,29 @@ def _methods(comparison: Comparison) -> list[tuple[str, Curves]]:
 
 def _panel(axes: Axes, values: dict[str, np.ndarray], comparison: Comparison) -> None:
     minutes = comparison.halving.seconds / SECS_PER_MIN
-    ends = []
     for name, own in values.items():
-        low, middle, high = (np.where(np.isfinite(line), line, np.nan) for line in interval(own))
-        axes.fill_between(minutes, low, high, step="post", color=COLOURS[name], alpha=0.2, linewidth=0)
-        axes.step(minutes, middle, where="post", color=COLOURS[name], linewidth=1.6, label=LABELS[name])
-        ends += [middle[-1], *middle[len(middle) // 10 :]]
+        low, middle, high = interval(own)
+        # What some orders have not found yet lies beyond the picture.
+        beyond = np.where(np.isfinite(high), high, np.where(np.isfinite(low), BEYOND, np.nan))
+        axes.fill_between(minutes, _finite(low), beyond, step="post", color=COLOURS[name], alpha=0.2, linewidth=0)
+        axes.step(minutes, _finite(middle), where="post", color=COLOURS[name], linewidth=1.6, label=LABELS[name])
     axes.set_xlabel("training time, minutes of one process", fontsize=9)
     axes.set_xlim(0, minutes[-1])
-    shown = np.array(ends)[np.isfinite(ends)]
-    if len(shown) and shown.max() > shown.min():
-        # The first tenth falls from so high that nothing else could be told apart.
-        room = 0.08 * (shown.max() - shown.min())
-        axes.set_ylim(shown.min() - room, shown.max() + room)
     axes.tick_params(labelsize=8.5)
     axes.grid(color="#eceeef")
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _loss_limits(losses: list[np.ndarray]) -> tuple[float, float] | None:
+    """The range of the medians without the first third: they fall from so high that nothing else could be seen."""
+    middles = np.concatenate([interval(own)[1, own.shape[1] // 3 :] for own in losses])
+    shown = middles[np.isfinite(middles)]
+    if not len(shown) or shown.max() == shown.min():
+        return None
+    room = ROOM * (shown.max() - shown.min())
+    return float(shown.min() - room), float(shown.max() + room)
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    return np.where(np.isfinite(values), values, np.nan)

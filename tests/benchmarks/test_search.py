@@ -47,22 +47,23 @@ def test_both_searches_end_and_are_compared(search: Search, swept: TrialStore, t
     spent = sum(event.train_seconds for stage in stages for event in stage)
     assert 0 < whole_training_secs(stages) < spent
     store = TrialStore(tmp_path / "random")
-    drawn = random_events(search, store=store, goal_secs=spent, mean_secs=spent, seed=0)
+    drawn = random_events(search, store=store, goal_secs=spent, mean_secs=spent, seed=0, say=print)
     assert 1 <= len(drawn) <= 4
     for event in drawn:
         (result,) = store.results(event.trial_id)
         assert (result.step, result.validation_loss) == (12, event.validation_loss)
     comparison = compared(stages, drawn, instrument="tone", limits=[10**6], n_orders=3, seed=0)
-    figures = summary(comparison, stages=stages, drawn=drawn)
+    figures = summary(comparison, search.plan, stages=stages, drawn=drawn)
     losses = [event.validation_loss for stage in stages for event in stage if event.validation_loss is not None]
     assert figures["best_loss"][0]["halving"] == pytest.approx([min(losses)] * 3, abs=1e-4)  # told with 4 digits
+    assert figures["halving_steps"] == 4 * 4 + 2 * 8
     assert "halving: 4 → 2 trials" in table(json.loads(json.dumps(figures)))
     draw(comparison, output=tmp_path / "chart.png")
     assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_random_search_continues_and_draws_every_trial_once_at_most(search: Search, tmp_path: pathlib.Path) -> None:
-    store, arguments = TrialStore(tmp_path), {"mean_secs": 1.0, "seed": 1}
+    store, arguments = TrialStore(tmp_path), {"mean_secs": 1.0, "seed": 1, "say": print}
     first = random_events(search, store=store, goal_secs=1e-3, **arguments)
     interrupted = next(t for t in search.plan.trials if t.trial_id not in {event.trial_id for event in first})
     store.write_checkpoint(interrupted.trial_id, step=11, state={})
