@@ -14,7 +14,8 @@ import pytest
 from tinytimbre.config import SweepConfig
 from tinytimbre.errors import TinyTimbreError
 from tinytimbre.features.examples import TakeFeatures, write_split
-from tinytimbre.sweep import RungResult, SweepPlan, TrialStore, plan_sweep, promote, train_rung
+from tinytimbre.sweep import RungResult, SweepPlan, Trial, TrialStore, plan_sweep, promote, train_rung
+from tinytimbre.sweep.rung import _RungRun
 
 HOP = 320
 
@@ -101,6 +102,27 @@ def test_side_by_side_changes_nothing(tmp_path: pathlib.Path, features_dir: path
     for trial_id, loss in alone.items():
         # Products of another shape round differently in float32; a dozen Adam steps amplify that a little.
         assert together[trial_id] == pytest.approx(loss, rel=1e-3)
+
+
+def test_what_is_finished_does_not_regroup_the_others(
+    tmp_path: pathlib.Path, features_dir: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, store = config(steps=(4,)), TrialStore(tmp_path)
+    plan = plan_sweep(settings, fingerprints={"tone": "f"})
+    by_size = [t.trial_id for t in sorted(plan.trials, key=lambda trial: (-trial.parameters, trial.trial_id))]
+    for trial_id in by_size[:2]:
+        store.write_result(RungResult(trial_id=trial_id, rung=0, step=4, status="done", validation_loss=1.0))
+    launched = []
+    launch = _RungRun._launch
+
+    def noted(rung_run: _RungRun, trials: list[Trial]) -> object:
+        launched.append([trial.trial_id for trial in trials])
+        return launch(rung_run, trials)
+
+    monkeypatch.setattr(_RungRun, "_launch", noted)
+    run(settings, store, features_dir, jobs=2)
+    # Of four trials on two processes two go together, and still do when only they are left.
+    assert launched == [by_size[2:]]
 
 
 def _sweep(root: str, features_dir: str, settings: SweepConfig) -> None:

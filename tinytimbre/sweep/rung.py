@@ -58,9 +58,10 @@ def train_rung(
         if earlier is not None and not earlier.repeatable:
             store.forget(trial_id, rung)
     wanted = set(trial_ids)
-    missing = [t for t in plan.trials if t.trial_id in wanted and store.result(t.trial_id, rung) is None]
+    trials = [trial for trial in plan.trials if trial.trial_id in wanted]
+    missing = [trial for trial in trials if store.result(trial.trial_id, rung) is None]
     if missing:
-        _RungRun(plan, rung, features_dir, store, config, jobs).run(missing, total=len(trial_ids))
+        _RungRun(plan, rung, features_dir, store, config, jobs).run(trials, missing=missing)
     results = [store.result(trial_id, rung) for trial_id in trial_ids]
     finished = [result for result in results if result is not None]
     _check_failures(finished, config.budget.max_failed_share)
@@ -98,12 +99,12 @@ class _RungRun:
     config: SweepConfig
     jobs: int
 
-    def run(self, trials: Sequence[Trial], *, total: int) -> None:
-        """Trains all trials; a group that dies is split, so that only the culprit is lost."""
+    def run(self, trials: Sequence[Trial], *, missing: Sequence[Trial]) -> None:
+        """Trains what is missing of the rung's trials; a group that dies is split, so that only the culprit is lost."""
         first = self.plan.rungs[self.rung - 1] if self.rung else 0
-        self._steps = (self.plan.rungs[self.rung] - first) * total
-        self._done = self._steps - sum(self._steps_left(trial) for trial in trials)
-        waiting = list(_groups(trials, size=self._group_size(trials)))
+        self._steps = (self.plan.rungs[self.rung] - first) * len(trials)
+        self._done = self._steps - sum(self._steps_left(trial) for trial in missing)
+        waiting = _unfinished(_groups(trials, size=self._group_size(trials)), missing=missing)
         running: list[_Running] = []
         try:
             while waiting or running:
@@ -211,6 +212,17 @@ def _groups(trials: Iterable[Trial], *, size: int) -> Iterator[list[Trial]]:
     for _, group in by_instrument:
         members = list(group)
         yield from (members[start : start + size] for start in range(0, len(members), size))
+
+
+def _unfinished(groups: Iterable[list[Trial]], *, missing: Sequence[Trial]) -> list[list[Trial]]:
+    """What is left of each group.
+
+    The groups are those of the whole rung: in float32 a model's rounding depends on which are trained beside it, and a
+    killed rung is to end with the very numbers of an undisturbed one.
+    """
+    ids = {trial.trial_id for trial in missing}
+    left = ([trial for trial in group if trial.trial_id in ids] for group in groups)
+    return [group for group in left if group]
 
 
 def _run_group(**arguments: object) -> None:
