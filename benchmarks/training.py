@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import stages
+from benchmarks import stages
 
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

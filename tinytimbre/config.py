@@ -12,6 +12,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import pathlib
+from collections.abc import Iterable
 from typing import Any, Literal, Self
 
 import pydantic
@@ -75,7 +76,10 @@ class Constraints(Section):
 
 
 class SearchConfig(Section):
-    """The search space: lists of values per key; ``gru`` and ``cnn`` hold the keys only they have."""
+    """The search space: lists of values per key; ``gru`` and ``cnn`` hold the keys only they have.
+
+    ``include`` names further configurations one by one, whatever ``constraints`` and ``trials`` say.
+    """
 
     method: Literal["grid", "random", "sobol"] = "grid"
     trials: int | None = pydantic.Field(None, gt=0, description="for random and sobol; a cap for grid")
@@ -84,19 +88,36 @@ class SearchConfig(Section):
     gru: dict[str, list[Value]] = {}
     cnn: dict[str, list[Value]] = {}
     constraints: Constraints = Constraints()
+    include: tuple[dict[str, Value], ...] = ()
 
     @pydantic.field_validator("space", "gru", "cnn")
     @classmethod
     def _known_keys_with_values(cls, space: dict[str, list[Value]]) -> dict[str, list[Value]]:
-        for key in space:
-            if key not in SEARCH_KEYS:
-                near = difflib.get_close_matches(key, SEARCH_KEYS, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
-                raise ValueError(f"unknown search key {key!r}{hint}; known: {', '.join(SEARCH_KEYS)}")
+        _check_search_keys(space)
         empty = [key for key, values in space.items() if not values]
         if empty:
             raise ValueError(f"every key needs at least one value; {empty[0]!r} has none")
         return space
+
+    @pydantic.field_validator("include")
+    @classmethod
+    def _each_with_kind_and_width(cls, included: tuple[dict[str, Value], ...]) -> tuple[dict[str, Value], ...]:
+        for number, values in enumerate(included, start=1):
+            _check_search_keys(values)
+            missing = [key for key in ("decoder", "width") if key not in values]
+            if missing:
+                raise ValueError(
+                    f"every configuration of search.include needs {missing[0]!r}; number {number} has none"
+                )
+        return included
+
+
+def _check_search_keys(keys: Iterable[str]) -> None:
+    for key in keys:
+        if key not in SEARCH_KEYS:
+            near = difflib.get_close_matches(key, SEARCH_KEYS, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"unknown search key {key!r}{hint}; known: {', '.join(SEARCH_KEYS)}")
 
 
 class TrainingConfig(Section):

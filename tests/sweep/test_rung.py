@@ -97,10 +97,7 @@ def test_finished_rungs_are_not_trained_again(tmp_path: pathlib.Path, features_d
 def test_side_by_side_changes_nothing(tmp_path: pathlib.Path, features_dir: pathlib.Path) -> None:
     alone = run(config(side_by_side=1), TrialStore(tmp_path / "alone"), features_dir)
     together = run(config(side_by_side=4), TrialStore(tmp_path / "together"), features_dir, jobs=1)
-    assert alone.keys() == together.keys()
-    for trial_id, loss in alone.items():
-        # Products of another shape round differently in float32; a dozen Adam steps amplify that a little.
-        assert together[trial_id] == pytest.approx(loss, rel=1e-3)
+    assert alone == together
 
 
 def _sweep(root: str, features_dir: str, settings: SweepConfig) -> None:
