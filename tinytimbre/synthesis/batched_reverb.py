@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from tinytimbre.synthesis.batched import ClipShape
-from tinytimbre.synthesis.reverb import LEVEL_RANGE, RT60_RANGE_SECS, band_noises
+from tinytimbre.synthesis.reverb import LEVEL_RANGE, RT60_RANGE_SECS, SLOPE, band_noises
 
 
 class ReverbBank:
@@ -70,7 +70,7 @@ def late_response(weights: tf.Tensor, noises: tf.Tensor, *, sample_rate_hz: int)
 
 def _bounded(x: tf.Tensor, limits: tuple[float, float]) -> tf.Tensor:
     low, high = limits
-    return low * tf.exp(math.log(high / low) * tf.sigmoid(x))
+    return low * tf.exp(math.log(high / low) * tf.sigmoid(SLOPE * x))
 
 
 def _noises(bands: int, shape: ClipShape) -> tf.Tensor:
