@@ -13,7 +13,8 @@ from exported_bundles import QUANTISATIONS, settings_of, spec_of, trained
 from tinytimbre.decoders import Decoder, build_decoder
 from tinytimbre.errors import TinyTimbreError
 from tinytimbre.export.bundle import export_bundle, load_bundle
-from tinytimbre.export.settings import BundleSettings
+from tinytimbre.export.card import CardFacts, write_card
+from tinytimbre.export.settings import BundleSettings, read_settings
 from tinytimbre.export.size import measure_bundle
 from tinytimbre.sweep.plan import estimated_bytes
 
@@ -93,3 +94,18 @@ def test_a_diverged_room_is_not_exported(decoder, tmp_path):
             quantisations=["uint8"],
             output=tmp_path,
         )
+
+
+def test_the_card_tells_of_the_room(decoder, exported):
+    folder = exported / "uint8"
+    facts = CardFacts(
+        settings=read_settings(folder),
+        size=measure_bundle(folder),
+        decoder_mflops=decoder.spec.mflops(frame_rate_hz=50),
+        takes=(),
+        metrics=(),
+        verdict="none",
+    )
+    text = write_card(facts)
+    assert "a room of 7 bands" in text
+    assert f"room {decoder.spec.reverb_mflops(sample_rate_hz=16_000):.2f}" in text
