@@ -25,7 +25,8 @@ InputKind = Literal["loudness", "rms_energy"]
 Quantisation = Literal["float32", "float16", "uint8"]
 Value = int | float | str
 SEARCH_KEYS = (
-    "decoder", "input", "harmonics", "noise_bands", "width", "depth", "kernel_size", "learning_rate", "seed",
+    "decoder", "input", "harmonics", "noise_bands", "width", "depth", "kernel_size", "reverb_bands", "learning_rate",
+    "seed",
 )  # fmt: skip
 YAML_WORDS = {
     "tuple_type": "Input should be a list, such as [1, 2]",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfx.dsl.components.base.base_executor import BaseExecutor
 
@@ -20,6 +20,9 @@ from tinytimbre.features.artifact import load_index, load_statistics
 from tinytimbre.progress import track
 from tinytimbre.sweep import SweepPlan, Trial, TrialStore
 
+if TYPE_CHECKING:
+    from tinytimbre.decoders import Decoder
+
 
 class Executor(BaseExecutor):
     """Finalists → `WebModels`."""
@@ -32,13 +35,14 @@ class Executor(BaseExecutor):
         store = TrialStore(exec_properties["store"])
         models = []
         for trial in track(finalists, label="export", unit="models"):
-            settings = _settings(trial, config=config, input_dict=input_dict)
-            models += _export(trial, settings=settings, store=store, config=config, output=output)
+            decoder = store.load_decoder(trial.trial_id)
+            settings = _settings(trial, decoder=decoder, config=config, input_dict=input_dict)
+            models += _export(decoder, settings=settings, config=config, output=output)
         save_models(models, output)
         only(output_dict, "models").set_int_custom_property("n_models", len(models))
 
 
-def _settings(trial: Trial, *, config: SweepConfig, input_dict: Artifacts) -> BundleSettings:
+def _settings(trial: Trial, *, decoder: Decoder, config: SweepConfig, input_dict: Artifacts) -> BundleSettings:
     features = folder(input_dict, "features")
     recordings = RecordingSet.load(folder(input_dict, "recordings")).accepted(trial.instrument)
     licences = {(r.source, r.licence, r.attribution) for r in recordings}
@@ -50,25 +54,22 @@ def _settings(trial: Trial, *, config: SweepConfig, input_dict: Artifacts) -> Bu
         statistics=load_statistics(features)[trial.instrument],
         features_fingerprint=load_index(features).fingerprints[trial.instrument],
         data=tuple(DataLicence(source=s, licence=c, attribution=a) for s, c, a in sorted(licences)),
+        reverb=decoder.reverb,
     )
 
 
-def _export(
-    trial: Trial, *, settings: BundleSettings, store: TrialStore, config: SweepConfig, output: pathlib.Path
-) -> list[WebModel]:
+def _export(decoder: Decoder, *, settings: BundleSettings, config: SweepConfig, output: pathlib.Path) -> list[WebModel]:
+    trial_id = settings.trial_id
     bundles = export_bundle(
-        store.load_decoder(trial.trial_id),
-        settings=settings,
-        quantisations=config.export.quantisations,
-        output=output / trial.trial_id,
+        decoder, settings=settings, quantisations=config.export.quantisations, output=output / trial_id
     )
     return [
         WebModel(
-            candidate_id=f"{trial.trial_id}-{bundle.quantisation}",
-            trial_id=trial.trial_id,
-            instrument=trial.instrument,
+            candidate_id=f"{trial_id}-{bundle.quantisation}",
+            trial_id=trial_id,
+            instrument=settings.instrument,
             quantisation=bundle.quantisation,
-            path=f"{trial.trial_id}/{bundle.quantisation}",
+            path=f"{trial_id}/{bundle.quantisation}",
             size=measure_bundle(bundle.path),
         )
         for bundle in bundles

@@ -10,7 +10,7 @@ import pytest
 
 from tinytimbre.config import BudgetConfig, SearchConfig, SweepConfig
 from tinytimbre.errors import TinyTimbreError
-from tinytimbre.sweep import RungResult, SweepPlan, plan_sweep, promote
+from tinytimbre.sweep import RungResult, SweepPlan, Trial, plan_sweep, promote
 from tinytimbre.sweep.plan import stratum_of
 from tinytimbre.sweep.space import expand
 
@@ -112,6 +112,21 @@ def test_ids_depend_on_what_changes_the_result_and_on_nothing_else() -> None:
     assert not ids() & ids(training={"batch_size": 3})
     assert not ids() & ids(seed=1)
     assert not ids() & ids(budget={"rung_steps": [1, 300, 900]})
+
+
+@pytest.mark.parametrize("method", ["grid", "random", "sobol"])
+def test_rooms_are_a_key_of_the_space_and_none_is_as_it_was(method: str) -> None:
+    def trials(**space: list[int]) -> list[Trial]:
+        drawn = search(space={**SPACE, **space}, method=method, trials=16)
+        return list(plan_sweep(SweepConfig(name="test", search=drawn), fingerprints={"flute": "a"}).trials)
+
+    assert {trial.decoder.reverb_bands for trial in trials()} == {0}
+    assert {trial.decoder.reverb_bands for trial in trials(reverb_bands=[0, 8])} == {0, 8}
+    everything = {trial.trial_id for trial in plan_sweep(config(), fingerprints={"flute": "a"}).trials}
+    for trial in trials(reverb_bands=[0, 8]):
+        assert (trial.trial_id in everything) == (trial.decoder.reverb_bands == 0)
+    with pytest.raises(TinyTimbreError, match="reverb_bands"):
+        trials(reverb_bands=[25])
 
 
 def test_ids_are_the_same_in_another_process() -> None:

@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from tinytimbre.decoders.spec import N_INPUTS, DecoderSpec
+from tinytimbre.synthesis.reverb import Reverb, initial_weights
 
 # Biases of the head before training, in the units of exp_sigmoid's input. -2 gives 0.018, a usual level of a
 # played note; -5 is ddsp's own start for noise (its FilteredNoise has initial_bias=-5).
@@ -24,6 +25,8 @@ AMPLITUDE_BIAS = -2.0
 NOISE_BIAS = -5.0
 # Harmonics start with a slope of about -12 dB per octave of index, as most instruments have.
 HARMONIC_SLOPE = -0.9
+# The one weight that is no part of the decoder's graph: the room behind the synthesiser.
+REVERB = "reverb"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +64,8 @@ class Decoder(tf.Module, abc.ABC):
         self._build_body()
         self._add("head_kernel", self._glorot(spec.width, spec.n_controls) * 0.5)
         self._add("head_bias", self._head_bias())
+        if spec.reverb_bands:
+            self._add(REVERB, initial_weights(spec.reverb_bands))
 
     @abc.abstractmethod
     def _build_body(self) -> None:
@@ -99,6 +104,11 @@ class Decoder(tf.Module, abc.ABC):
     def weights(self) -> dict[str, tf.Variable]:
         """The trained variables by name."""
         return self._weights
+
+    @property
+    def reverb(self) -> Reverb | None:
+        """The room its sound is to be played in, as trained so far; None without one."""
+        return Reverb.from_weights(self._weights[REVERB].numpy()) if self.spec.reverb_bands else None
 
     def get_weights(self) -> dict[str, np.ndarray]:
         """Copies of all weights, float32, by name."""

@@ -49,7 +49,8 @@ class ConvertedGraph:
 
     Attributes:
         model: model.json without ``weightsManifest``.
-        weights: float32, by the names of `Decoder.get_weights`; kernels may be stored in another shape.
+        weights: float32, by the names of `Decoder.get_weights`, without the room, which is no part of the graph;
+            kernels may be stored in another shape.
         constants: everything else that is constant: axes, slice bounds, the numbers of exp_sigmoid.
     """
 
@@ -64,7 +65,7 @@ def convert_decoder(decoder: Decoder, *, output: str | pathlib.Path | None = Non
     The graph takes ``inputs`` [1, 2] and ``state`` [1, state_size] and gives ``controls`` [1, C] and ``next_state``
     [1, state_size], all float32; it has no loops.
     """
-    template = _convert_architecture(decoder.spec)
+    template = _convert_architecture(decoder.spec.without_reverb())
     trained = decoder.get_weights()
     weights = {name: trained[name].reshape(value.shape) for name, value in template.weights.items()}
     graph = dataclasses.replace(template, weights=weights)

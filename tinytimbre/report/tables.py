@@ -28,7 +28,8 @@ SIZE_COLUMNS = tuple(
 )
 TRIAL_COLUMNS = (
     "trial_id", "instrument", "status", "reason", "rung", "steps", "stratum", "decoder", "input", "harmonics",
-    "noise_bands", "width", "depth", "kernel_size", "parameters", "decoder_mflops", "validation_loss", "train_seconds",
+    "noise_bands", "width", "depth", "kernel_size", "reverb_bands", "parameters", "decoder_mflops", "validation_loss",
+    "train_seconds",
 )  # fmt: skip
 CANDIDATE_COLUMNS = (
     "candidate_id", "trial_id", "instrument", "quantisation", *SIZE_COLUMNS, "parameters", "decoder_mflops",

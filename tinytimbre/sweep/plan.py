@@ -22,6 +22,7 @@ TRAINING_VERSION = 2
 """Raise it with every change that alters what a trial learns: ids follow it, and trials are trained anew."""
 
 SETTINGS_BYTES = 1_500
+ROOM_BYTES, ROOM_NUMBER_BYTES = 110, 8
 
 
 class Trial(pydantic.BaseModel):
@@ -118,7 +119,9 @@ def estimated_bytes(decoder: DecoderSpec) -> int:
         graph = 5_500 + 860 * decoder.depth
     else:
         graph = 3_300 + decoder.depth * (2_500 + 570 * decoder.kernel_size)
-    return graph + 2 * decoder.parameters + SETTINGS_BYTES
+    # The room's numbers are text in settings.json.
+    room = ROOM_BYTES + ROOM_NUMBER_BYTES * 2 * decoder.reverb_bands if decoder.reverb_bands else 0
+    return graph + 2 * decoder.without_reverb().parameters + SETTINGS_BYTES + room
 
 
 def trial_id(entry: Mapping[str, object], *, instrument: str, config: SweepConfig, fingerprint: str) -> str:

@@ -1,7 +1,8 @@
 """From a search space to the configurations it holds: deterministic, without duplicates.
 
 ``space`` holds the values of keys that every configuration has; ``gru`` and ``cnn`` those that only one kind has. Keys
-that are left out take the defaults below. ``include`` adds single configurations, after those of the space.
+that are left out take the defaults below. ``reverb_bands`` has none: a space that does not name it has no dimension for
+it, and is drawn as it was before there were rooms. ``include`` adds single configurations, after those of the space.
 """
 
 from __future__ import annotations

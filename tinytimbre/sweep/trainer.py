@@ -20,6 +20,7 @@ from tinytimbre.features.examples import TakeFeatures, read_features
 from tinytimbre.sweep.plan import Trial
 from tinytimbre.sweep.store import RungResult, TrialStore
 from tinytimbre.synthesis.batched import ClipShape
+from tinytimbre.synthesis.reverb import RESPONSE_SECS
 from tinytimbre.training.clips import ClipPool
 from tinytimbre.training.group import ModelGroup
 
@@ -77,8 +78,11 @@ class _Run:
     @classmethod
     def start(cls, trials: Sequence[Trial], *, features_dir: str, store: TrialStore, config: SweepConfig) -> _Run:
         instrument = trials[0].instrument
-        train = _pool(read_features(features_dir, split="train", instrument=instrument), config)
-        validation = _pool(read_features(features_dir, split="validation", instrument=instrument), config)
+        past_secs = RESPONSE_SECS if any(trial.decoder.reverb_bands for trial in trials) else 0.0
+        train, validation = (
+            _pool(read_features(features_dir, split=split, instrument=instrument), config, past_secs=past_secs)
+            for split in ("train", "validation")
+        )
         group = ModelGroup(
             [trial.decoder for trial in trials],
             seeds=[trial.seed for trial in trials],
@@ -155,7 +159,7 @@ class _Run:
         return RungResult(**common, status="failed", reason=reason, train_seconds=seconds)
 
 
-def _pool(takes: list[TakeFeatures], config: SweepConfig) -> ClipPool:
+def _pool(takes: list[TakeFeatures], config: SweepConfig, *, past_secs: float) -> ClipPool:
     rate = config.features.frame_rate_hz
     shape = ClipShape(
         clips=config.training.batch_size,
@@ -163,4 +167,9 @@ def _pool(takes: list[TakeFeatures], config: SweepConfig) -> ClipPool:
         hop=config.hop,
         sample_rate_hz=config.audio.sample_rate_hz,
     )
-    return ClipPool(takes, shape=shape, warmup_frames=round(config.training.warmup_secs * rate))
+    return ClipPool(
+        takes,
+        shape=shape,
+        warmup_frames=round(config.training.warmup_secs * rate),
+        past_samples=round(past_secs * shape.sample_rate_hz),
+    )

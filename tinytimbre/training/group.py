@@ -16,7 +16,9 @@ import tensorflow as tf
 
 from tinytimbre.config import TrainingConfig
 from tinytimbre.decoders import DecoderSpec, InputRange, build_decoder
+from tinytimbre.decoders.base import REVERB
 from tinytimbre.synthesis.batched import ClipShape, NoiseBank, harmonic_amplitudes, harmonic_audio
+from tinytimbre.synthesis.batched_reverb import ReverbBank
 from tinytimbre.training.clips import Batch
 from tinytimbre.training.loss import spectral_distance, spectral_loss
 from tinytimbre.training.optimiser import Adam, learning_rate_at
@@ -56,6 +58,7 @@ class ModelGroup:
         ]
         self.optimisers = [Adam(decoder.weights, clip_norm=config.gradient_clip_norm) for decoder in self.decoders]
         self._noise = NoiseBank([spec.noise_bands for spec in specs], shape=shape)
+        self._rooms = ReverbBank([decoder.weights.get(REVERB) for decoder in self.decoders], shape=shape)
         self._compiled_step = tf.function(self._step, autograph=False)
         self._compiled_losses = tf.function(self._losses_of, autograph=False)
 
@@ -94,7 +97,7 @@ class ModelGroup:
         amplitudes = tf.stack([self._amplitudes(i, controls[i], batch, most=most) for i in range(len(self.specs))])
         magnitudes = [values[..., 1 + spec.harmonics :] for spec, values in zip(self.specs, controls, strict=True)]
         harmonic = harmonic_audio(amplitudes, batch["cycles"], batch["f0_samples_hz"], shape=self.shape)
-        return harmonic + self._noise.audio(magnitudes, batch["white"])
+        return self._rooms.audio(harmonic + self._noise.audio(magnitudes, batch["white"]), past=batch["past"])
 
     def _controls(self, index: int, batch: Tensors) -> tf.Tensor:
         controls = self.decoders[index](batch[self.specs[index].input])
@@ -110,5 +113,5 @@ class ModelGroup:
 
 def _tensors(batch: Batch) -> Tensors:
     arrays: dict[str, np.ndarray] = {str(kind): inputs for kind, inputs in batch.inputs.items()}
-    arrays |= {name: getattr(batch, name) for name in ("audio", "cycles", "f0_samples_hz", "f0_hz", "white")}
+    arrays |= {name: getattr(batch, name) for name in ("audio", "cycles", "f0_samples_hz", "f0_hz", "white", "past")}
     return {name: tf.constant(value) for name, value in arrays.items()}
