@@ -14,7 +14,7 @@ from components.names import REPORT
 from pipelines.lineage import History
 from tinytimbre.audio.recording import RecordingSet
 from tinytimbre.errors import TinyTimbreError
-from tinytimbre.report.tables import SweepTables
+from tinytimbre.report.tables import SweepTables, why_no_verdict
 from tinytimbre.report.terminal import front_table, summary_table
 
 if TYPE_CHECKING:
@@ -41,8 +41,10 @@ class Outcome:
         for instrument in self.tables.instruments:
             console.print(front_table(self.tables, instrument=instrument))
         console.print(summary_table(self.tables))
-        for instrument, verdict in self.tables.verdicts.items():
-            console.print(f"{instrument}: {verdict.summary}", markup=False, highlight=False)
+        for instrument in self.tables.instruments:
+            verdict = self.tables.verdicts.get(instrument)
+            words = verdict.summary if verdict else why_no_verdict(self.tables, instrument=instrument)
+            console.print(f"{instrument}: {words}", markup=False, highlight=False, soft_wrap=True)
         for line in [*self._left_out(), *self._published()]:
             console.print(line, markup=False, highlight=False, soft_wrap=True)
 
