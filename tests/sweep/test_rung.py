@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 
 from tinytimbre.config import SweepConfig
+from tinytimbre.decoders import DecoderSpec, build_decoder
 from tinytimbre.errors import TinyTimbreError
 from tinytimbre.features.examples import TakeFeatures, write_split
 from tinytimbre.sweep import RungResult, SweepPlan, TrialStore, plan_sweep, promote, train_rung
+from tinytimbre.sweep.accounts import PARTS, read_accounts
+from tinytimbre.sweep.trainer import divergence
 
 HOP = 320
 
@@ -144,6 +147,70 @@ def test_a_diverging_trial_is_recorded_and_does_not_stop_the_others(
     strict = settings.model_copy(update={"budget": settings.budget.model_copy(update={"max_failed_share": 0.2})})
     with pytest.raises(TinyTimbreError, match="may fail"):
         train_rung(plan, config=strict, **arguments)
+
+
+def test_a_learning_rate_beyond_reason_has_diverged_though_the_loss_is_finite(
+    tmp_path: pathlib.Path, features_dir: pathlib.Path
+) -> None:
+    settings = config(steps=(12,))
+    space = {**settings.search.space, "width": [4], "learning_rate": [1e-3, 1e6]}
+    settings = settings.model_copy(update={"search": settings.search.model_copy(update={"space": space})})
+    plan, store = plan_sweep(settings, fingerprints={"tone": "f"}), TrialStore(tmp_path)
+    ids = [trial.trial_id for trial in plan.trials]
+    results = train_rung(
+        plan, trial_ids=ids, rung=0, features_dir=str(features_dir), store=store, config=settings, jobs=1
+    )
+    for trial, result in zip(plan.trials, results, strict=True):
+        assert (result.status, result.reason[:8]) == (
+            ("done", "") if trial.learning_rate < 1 else ("failed", "diverged")
+        )
+
+
+FINE = {"step": 4.0, "train_loss": 8.0, "validation_loss": 9.0}
+
+
+@pytest.mark.parametrize(
+    ("curve", "weight", "found"),
+    [
+        ([FINE], 0.0, ""),
+        ([FINE], -60_000.0, ""),  # saturated, but a model: it plays something, and its metrics say how badly
+        ([{**FINE, "train_loss": float("nan")}, FINE], 0.0, "training loss is nan"),
+        ([{**FINE, "validation_loss": float("inf")}], 0.0, "validation loss is inf"),
+        ([FINE], float("nan"), "the weights head_bias reach nan"),
+        ([FINE], 70_000.0, "the weights head_bias reach 7e+04"),  # infinite in float16
+    ],
+)
+def test_what_counts_as_divergence(curve: list[dict[str, float]], weight: float, found: str) -> None:
+    spec = DecoderSpec(kind="cnn", input="loudness", harmonics=2, noise_bands=3, width=2, depth=1)
+    weights = build_decoder(spec).get_weights()
+    weights["head_bias"] = np.full_like(weights["head_bias"], weight)
+    inputs = np.full((1, 4, 2), 0.5, np.float32)
+    assert divergence(spec, curve=curve, weights=weights, inputs=inputs) == found
+
+
+def test_controls_that_are_not_finite_are_divergence() -> None:
+    """Every weight fits into float16, but their products do not fit into float32."""
+    spec = DecoderSpec(kind="cnn", input="loudness", harmonics=2, noise_bands=3, width=2, depth=6)
+    weights = {name: np.full_like(values, 60_000.0) for name, values in build_decoder(spec).get_weights().items()}
+    weights["head_kernel"][1] *= -1
+    inputs = np.full((1, 4, 2), 0.5, np.float32)
+    assert divergence(spec, curve=[FINE], weights=weights, inputs=inputs) == "the controls are not finite"
+
+
+def test_the_account_of_a_rung_adds_up(tmp_path: pathlib.Path, features_dir: pathlib.Path) -> None:
+    settings, store = config(), TrialStore(tmp_path)
+    run(settings, store, features_dir)
+    first, second = read_accounts(tmp_path)
+    assert (first.rung, second.rung) == (0, 1)
+    assert set(first.trial_ids) == set(store.trial_ids()) > set(second.trial_ids)
+    for account in (first, second):
+        assert set(account.seconds) <= set(PARTS)
+        # Workers are collected one by one; what one does until the next poll is counted twice at most.
+        assert sum(account.seconds.values()) == pytest.approx(account.jobs * account.wall_secs, rel=0.01)
+        assert {"training", "tracing", "start", "data", "validation", "checkpoints"} <= set(account.seconds)
+    trained = sum(result.train_seconds for each in store.trial_ids() for result in store.results(each))
+    steps = sum(account.seconds["training"] + account.seconds["tracing"] for account in (first, second))
+    assert trained == pytest.approx(steps, rel=0.01)
 
 
 def test_a_crashing_trial_is_recorded(tmp_path: pathlib.Path, features_dir: pathlib.Path) -> None:

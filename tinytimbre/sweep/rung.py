@@ -15,6 +15,7 @@ from multiprocessing.context import ForkServerProcess
 from tinytimbre.config import SweepConfig
 from tinytimbre.errors import TinyTimbreError
 from tinytimbre.progress import ProgressEvent, report
+from tinytimbre.sweep.accounts import Ledger
 from tinytimbre.sweep.plan import SweepPlan, Trial
 from tinytimbre.sweep.store import RungResult, TrialStore
 
@@ -84,7 +85,9 @@ class _Running:
     trials: list[Trial]
     process: ForkServerProcess
     reports: multiprocessing.connection.Connection
+    launched: float
     last_sign: float
+    seconds: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass
@@ -103,6 +106,8 @@ class _RungRun:
         first = self.plan.rungs[self.rung - 1] if self.rung else 0
         self._steps = (self.plan.rungs[self.rung] - first) * total
         self._done = self._steps - sum(self._steps_left(trial) for trial in trials)
+        ids = [trial.trial_id for trial in trials]
+        self._ledger = Ledger(self.store.root, rung=self.rung, jobs=self.jobs, trial_ids=ids)
         waiting = list(_groups(trials, size=self._group_size(trials)))
         running: list[_Running] = []
         try:
@@ -127,6 +132,7 @@ class _RungRun:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["tinytimbre.sweep.worker"])
         receiver, sender = context.Pipe(duplex=False)
+        launched = time.monotonic()
         process = context.Process(
             target=_run_group,
             kwargs={
@@ -138,12 +144,13 @@ class _RungRun:
                 "config": self.config,
                 "threads": max(1, (os.cpu_count() or 1) // self.jobs),
                 "reports": sender,
+                "launched": launched,
             },
             daemon=True,
         )
         process.start()
         sender.close()
-        return _Running(trials, process, receiver, time.monotonic())
+        return _Running(trials, process, receiver, launched, last_sign=launched)
 
     def _poll(self, running: list[_Running]) -> tuple[list[_Running], list[list[Trial]]]:
         """Reads progress, collects ended groups; returns those still running and those to try again."""
@@ -163,7 +170,11 @@ class _RungRun:
         steps = 0
         try:
             while group.reports.poll():
-                steps += group.reports.recv()
+                message = group.reports.recv()
+                if isinstance(message, dict):
+                    group.seconds = message
+                else:
+                    steps += message
                 group.last_sign = time.monotonic()
         except (EOFError, OSError):
             pass
@@ -178,6 +189,8 @@ class _RungRun:
         if hung:
             group.process.kill()
         group.process.join()
+        self._done += self._drain(group)
+        self._ledger.add(group.seconds, lifetime_secs=time.monotonic() - group.launched)
         if group.process.exitcode == DISK_FULL_EXIT:
             raise TinyTimbreError(
                 "training needs room for checkpoints",

@@ -63,6 +63,10 @@ class TrialStore:
         """Where a trial's files are."""
         return self.root / trial_id
 
+    def trial_ids(self) -> list[str]:
+        """Of all trials that have been started, sorted."""
+        return sorted(path.name for path in self.root.glob("[!.]*") if path.is_dir())
+
     def result(self, trial_id: str, rung: int) -> RungResult | None:
         """The result of a rung, None while there is none."""
         path = self.folder(trial_id) / f"rung-{rung}.json"

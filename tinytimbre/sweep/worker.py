@@ -12,11 +12,13 @@ import multiprocessing.connection
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
 from tinytimbre.config import SweepConfig
+from tinytimbre.sweep.accounts import Stopwatch
 from tinytimbre.sweep.plan import Trial
 from tinytimbre.sweep.rung import DISK_FULL_EXIT
 from tinytimbre.sweep.store import TrialStore
@@ -33,17 +35,27 @@ def run_group(
     config: SweepConfig,
     threads: int,
     reports: multiprocessing.connection.Connection,
+    launched: float,
 ) -> None:
-    """Trains the trials; sends each number of finished trial steps through `reports`."""
+    """Trains the trials.
+
+    Sends through `reports` each number of finished trial steps, and last a dictionary of seconds by part of the work
+    (`accounts.PARTS`); `launched` is the monotonic time at which the parent asked for this process.
+    """
+    clock = Stopwatch()
+    clock.seconds["start"] = time.monotonic() - launched
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
+    # Grappler takes a third of the time to the first step and makes no later one faster.
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     store = TrialStore(store_root)
     with _disk_full_ends_quietly(), contextlib.ExitStack() as locks:
         # Sorted, so that two sweeps that share trials never wait for each other in a circle.
-        for trial in sorted(trials, key=lambda trial: trial.trial_id):
-            locks.enter_context(store.lock(trial.trial_id))
+        with clock.part("waiting"):
+            for trial in sorted(trials, key=lambda trial: trial.trial_id):
+                locks.enter_context(store.lock(trial.trial_id))
         for group in _same_step(trials, rung=rung, store=store):
             train_trials(
                 group,
@@ -53,7 +65,9 @@ def run_group(
                 store=store,
                 config=config,
                 on_step=reports.send,
+                clock=clock,
             )
+        reports.send(dict(clock.seconds))
 
 
 def _same_step(trials: Sequence[Trial], *, rung: int, store: TrialStore) -> list[list[Trial]]:
