@@ -24,7 +24,8 @@ from tinytimbre.quality.verdict import Verdict
 from tinytimbre.quality.wording import GATE_NAMES, size
 from tinytimbre.report import embed, html_tables
 from tinytimbre.report.data import plain, plot_data
-from tinytimbre.report.tables import ROLES, AudioClip, SweepTables, why_no_verdict
+from tinytimbre.report.tables import ROLES, AudioClip, SweepTables, agreements, why_no_verdict
+from tinytimbre.sweep.agreement import BIAS
 
 ROLE_NAMES = {"original": "Original", "best": "Best model", "chosen": "Chosen", "smaller": "Next smaller"}
 METRIC_LABELS = {
@@ -153,6 +154,7 @@ def _section(tables: SweepTables, instrument: str, listening: str) -> str:
         listening,
         _why(verdict),
         "<h3>Learning curves</h3><div class='plot' data-plot='curves'></div>",
+        _ranks(tables, instrument),
         html_tables.candidates_table(tables, instrument=instrument),
         html_tables.trials_table(tables, instrument=instrument),
         html_tables.gates_table(verdict),
@@ -165,6 +167,15 @@ def _verdict_words(tables: SweepTables, instrument: str) -> str:
     verdict = tables.verdicts.get(instrument)
     words = verdict.summary if verdict else why_no_verdict(tables, instrument=instrument)
     return f"<p class='verdict'>{html.escape(words)}</p>"
+
+
+def _ranks(tables: SweepTables, instrument: str) -> str:
+    """How well the early rungs foretold the last."""
+    own = [found for found in agreements(tables) if found.instrument == instrument]
+    if not own:
+        return ""
+    items = "".join(f"<li>{html.escape(found.words())}</li>" for found in own)
+    return f"<h3>Do early rungs foretell the end?</h3><div class='why'><ul>{items}</ul><p>{BIAS}</p></div>"
 
 
 def _tiles(tables: SweepTables, verdict: Verdict | None) -> str:

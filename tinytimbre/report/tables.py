@@ -20,6 +20,7 @@ import soundfile
 from tinytimbre.errors import TinyTimbreError
 from tinytimbre.quality import wording
 from tinytimbre.quality.verdict import Candidate, Verdict
+from tinytimbre.sweep.agreement import RankAgreement, rank_agreements
 
 Role = Literal["original", "best", "chosen", "smaller"]
 ROLES: tuple[Role, ...] = ("original", "best", "chosen", "smaller")
@@ -140,6 +141,20 @@ def why_no_verdict(tables: SweepTables, *, instrument: str) -> str:
     own = tables.trials[tables.trials["instrument"] == instrument]
     reasons = wording.commonest([str(reason) for reason in own.loc[own["status"] == "failed", "reason"].dropna()])
     return f"No verdict: none of {len(own)} trials led to a model" + (f": {reasons}." if reasons else ".")
+
+
+def agreements(tables: SweepTables) -> list[RankAgreement]:
+    """How well each rung of the sweep foretold its end; of rungs at which a trial ended."""
+    known = tables.trials[tables.trials["status"].isin(["done", "stopped"])]
+    steps = {int(rung): int(step) for rung, step in zip(known["rung"], known["steps"], strict=True)}
+    losses = tables.curves[tables.curves["validation_loss"].notna()]
+    found: dict[str, dict[int, float]] = {str(trial_id): {} for trial_id in known["trial_id"]}
+    for rung, step in steps.items():
+        own = losses[losses["step"] == step]
+        for trial_id, loss in zip(own["trial_id"], own["validation_loss"], strict=True):
+            found.get(str(trial_id), {})[rung] = float(loss)
+    strata = {str(row.trial_id): (str(row.instrument), int(str(row.stratum))) for row in known.itertuples()}
+    return rank_agreements(found, strata=strata, last_rung=max(steps, default=0))
 
 
 def metric_means(clips: pd.DataFrame, *, split: str = "test") -> pd.DataFrame:

@@ -39,6 +39,17 @@ PARTS = {
 }
 """What a second of a worker can have gone to, and how to say it."""
 
+MOST_BOOKKEEPING = 0.05
+ADVICE = {
+    "tracing": "a process traces once per rung, so longer rungs (budget.rung_steps) spread it",
+    "validation": "it is traced once per rung, so longer rungs (budget.rung_steps) spread it",
+    "idle": "fewer trials a process (training.side_by_side) share the work more evenly",
+    "checkpoints": "write them less often (training.checkpoint_secs)",
+    "waiting": "let one sweep end before another shares its trials",
+    "lost": "see the reasons of the failed trials",
+}
+"""What the user can do about a part."""
+
 
 class Stopwatch:
     """Seconds by part of the work."""
@@ -141,6 +152,15 @@ class Bookkeeping:
         shares = [(part, secs / total) for part, secs in self.seconds.items() if part != TRAINING and secs > 0]
         return sorted(shares, key=lambda item: -item[1])
 
+    def words(self) -> str:
+        """One sentence: the share, whether it is small enough, and if not, what is largest."""
+        text = f"{self.share:.1%} of the workers' time was not training"
+        if self.share < MOST_BOOKKEEPING or not self.others:
+            return f"{text} (asked: below {MOST_BOOKKEEPING:.0%})"
+        part, share = self.others[0]
+        advice = f"; {ADVICE[part]}" if part in ADVICE else ""
+        return f"{text}, above {MOST_BOOKKEEPING:.0%}: the largest part is {PARTS[part]}, {share:.1%}{advice}"
+
 
 def bookkeeping(accounts: Iterable[RungAccount], *, stages_secs: float = 0.0) -> Bookkeeping:
     """Adds up accounts; `stages_secs` is the wall time around them, in which every worker of theirs waited."""
@@ -152,5 +172,6 @@ def bookkeeping(accounts: Iterable[RungAccount], *, stages_secs: float = 0.0) ->
             seconds[part] += secs
         walls[account.rung] += account.wall_secs
         jobs = max(jobs, account.jobs)
-    seconds["stages"] += jobs * stages_secs
+    if jobs:
+        seconds["stages"] += jobs * stages_secs
     return Bookkeeping(dict(seconds), dict(walls))
