@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 
 from tinytimbre.config import SweepConfig
-from tinytimbre.decoders import DecoderSpec, build_decoder
+from tinytimbre.decoders import DecoderSpec, InputRange
 from tinytimbre.errors import TinyTimbreError
-from tinytimbre.features.examples import TakeFeatures, write_split
+from tinytimbre.features.examples import TakeFeatures, read_features, write_split
 from tinytimbre.sweep import RungResult, SweepPlan, TrialStore, plan_sweep, promote, train_rung
 from tinytimbre.sweep.accounts import PARTS, read_accounts
-from tinytimbre.sweep.trainer import divergence
+from tinytimbre.sweep.trainer import clip_shape, divergence
+from tinytimbre.training.clips import ClipPool
+from tinytimbre.training.group import ModelGroup
 
 HOP = 320
 
@@ -181,20 +183,29 @@ FINE = {"step": 4.0, "train_loss": 8.0, "validation_loss": 9.0}
     ],
 )
 def test_what_counts_as_divergence(curve: list[dict[str, float]], weight: float, found: str) -> None:
-    spec = DecoderSpec(kind="cnn", input="loudness", harmonics=2, noise_bands=3, width=2, depth=1)
-    weights = build_decoder(spec).get_weights()
-    weights["head_bias"] = np.full_like(weights["head_bias"], weight)
-    inputs = np.full((1, 4, 2), 0.5, np.float32)
-    assert divergence(spec, curve=curve, weights=weights, inputs=inputs) == found
+    assert divergence(curve, weights={"head_bias": np.full(3, weight, np.float32)}) == found
 
 
-def test_controls_that_are_not_finite_are_divergence() -> None:
+def test_controls_that_are_no_numbers_make_the_validation_loss_none(features_dir: pathlib.Path) -> None:
     """Every weight fits into float16, but their products do not fit into float32."""
+    settings = config()
+    pool = ClipPool(read_features(features_dir, split="validation"), shape=clip_shape(settings), warmup_frames=12)
     spec = DecoderSpec(kind="cnn", input="loudness", harmonics=2, noise_bands=3, width=2, depth=6)
-    weights = {name: np.full_like(values, 60_000.0) for name, values in build_decoder(spec).get_weights().items()}
-    weights["head_kernel"][1] *= -1
-    inputs = np.full((1, 4, 2), 0.5, np.float32)
-    assert divergence(spec, curve=[FINE], weights=weights, inputs=inputs) == "the controls are not finite"
+    group = ModelGroup(
+        [spec, spec],
+        seeds=[0, 1],
+        input_ranges=[InputRange()] * 2,
+        learning_rates=[1e-3] * 2,
+        total_steps=1,
+        shape=pool.shape,
+        config=settings.training,
+    )
+    state = {name: np.full_like(values, 60_000.0) for name, values in group.optimisers[0].state().items()}
+    state["average/head_kernel"][1] *= -1
+    group.optimisers[0].restore(state)
+    losses = group.validation_losses(pool.validation_batches(max_batches=1))
+    assert [bool(np.isfinite(loss)) for loss in losses] == [False, True]
+    assert divergence([{"validation_loss": float(losses[0])}], weights={}) != ""
 
 
 def test_the_account_of_a_rung_adds_up(tmp_path: pathlib.Path, features_dir: pathlib.Path) -> None:

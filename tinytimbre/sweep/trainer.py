@@ -14,10 +14,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-import tensorflow as tf
 
 from tinytimbre.config import SweepConfig
-from tinytimbre.decoders import DecoderSpec, InputRange, build_decoder
+from tinytimbre.decoders import InputRange
 from tinytimbre.features.examples import TakeFeatures, read_features
 from tinytimbre.sweep.accounts import TRAINING, Stopwatch
 from tinytimbre.sweep.plan import Trial
@@ -131,21 +130,18 @@ class _Run:
             batches = self.validation.validation_batches(max_batches=VALIDATION_BATCHES)
             losses = self.group.validation_losses(batches)
             weights = [optimiser.averaged_weights() for optimiser in self.group.optimisers]
-            inputs = [np.concatenate([batch.inputs[t.decoder.input] for batch in batches]) for t in self.trials]
         if self.losses:
             self.save()
         with self.clock.part("checkpoints"):
-            for trial, loss, own, seen in zip(self.trials, losses, weights, inputs, strict=True):
-                self._write(trial, rung, loss=float(loss), weights=own, inputs=seen)
+            for trial, loss, own in zip(self.trials, losses, weights, strict=True):
+                self._write(trial, rung, loss=float(loss), weights=own)
 
-    def _write(
-        self, trial: Trial, rung: int, *, loss: float, weights: dict[str, np.ndarray], inputs: np.ndarray
-    ) -> None:
+    def _write(self, trial: Trial, rung: int, *, loss: float, weights: dict[str, np.ndarray]) -> None:
         curve = self.store.curve(trial.trial_id)
         curve[-1]["validation_loss"] = loss
         self.store.write_curve(trial.trial_id, curve)
         self.store.write_weights(trial.trial_id, rung=rung, weights=weights)
-        found = divergence(trial.decoder, curve=curve, weights=weights, inputs=inputs)
+        found = divergence(curve, weights=weights)
         self.store.write_result(self._result(trial, rung, loss=loss, divergence=found))
 
     def _count_steps(self) -> None:
@@ -187,16 +183,13 @@ class _Run:
         return RungResult(**common, status="failed", reason=reason, train_seconds=seconds)
 
 
-def divergence(
-    decoder: DecoderSpec, *, curve: Sequence[Mapping[str, float]], weights: Mapping[str, np.ndarray], inputs: np.ndarray
-) -> str:
+def divergence(curve: Sequence[Mapping[str, float]], *, weights: Mapping[str, np.ndarray]) -> str:
     """What shows that a trial is lost for good; empty where nothing does, however badly it plays.
 
     Args:
-        decoder: its specification.
-        curve: its losses so far.
+        curve: its losses so far, the validation loss with them: that is no number as soon as one control of the
+            validation clips is none, since all of them are heard.
         weights: what would be exported; they must fit into float16, one of the formats they are exported in.
-        inputs: float32 [clips, frames, 2] of the validation clips.
     """
     bad = next((f"{key} is {row[key]}" for row in curve for key in row if not math.isfinite(row[key])), "")
     if bad:
@@ -204,17 +197,19 @@ def divergence(
     for name, values in weights.items():
         if not np.abs(values).max(initial=0.0) <= np.finfo(np.float16).max:
             return f"the weights {name} reach {np.abs(values).max():.3g}"
-    model = build_decoder(decoder)
-    model.set_weights(dict(weights))
-    return "" if np.isfinite(model(tf.constant(inputs)).numpy()).all() else "the controls are not finite"
+    return ""
 
 
-def _pool(takes: list[TakeFeatures], config: SweepConfig) -> ClipPool:
-    rate = config.features.frame_rate_hz
-    shape = ClipShape(
+def clip_shape(config: SweepConfig) -> ClipShape:
+    """Of the batches of a sweep."""
+    return ClipShape(
         clips=config.training.batch_size,
-        frames=max(2, round(config.training.clip_secs * rate)),
+        frames=max(2, round(config.training.clip_secs * config.features.frame_rate_hz)),
         hop=config.hop,
         sample_rate_hz=config.audio.sample_rate_hz,
     )
-    return ClipPool(takes, shape=shape, warmup_frames=round(config.training.warmup_secs * rate))
+
+
+def _pool(takes: list[TakeFeatures], config: SweepConfig) -> ClipPool:
+    warmup_frames = round(config.training.warmup_secs * config.features.frame_rate_hz)
+    return ClipPool(takes, shape=clip_shape(config), warmup_frames=warmup_frames)
