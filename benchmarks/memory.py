@@ -52,15 +52,14 @@ def measure(name: str) -> int:
 def train(name: str) -> None:
     """Trains the case and prints this process's peak."""
     import numpy as np
-    import tensorflow as tf
 
     from tinytimbre.decoders import InputRange
     from tinytimbre.sweep.trainer import clip_shape
+    from tinytimbre.sweep.worker import set_up_tensorflow
     from tinytimbre.training.clips import Batch
     from tinytimbre.training.group import ModelGroup
 
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
+    set_up_tensorflow(threads=1)
     decoders, training, rate = CASES[name]
     config, specs = configuration(training, rate), specs_of(decoders)
     shape, rng = clip_shape(config), np.random.default_rng(0)

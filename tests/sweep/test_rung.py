@@ -224,6 +224,23 @@ def test_the_account_of_a_rung_adds_up(tmp_path: pathlib.Path, features_dir: pat
     assert trained == pytest.approx(steps, rel=0.01)
 
 
+def test_a_worker_beyond_its_memory_fails_alone(tmp_path: pathlib.Path, features_dir: pathlib.Path) -> None:
+    """17 million weights, their gradients, moments and average take 400 MB beside the 700 of TensorFlow."""
+    settings = config(steps=(2,))
+    search = settings.search.model_copy(
+        update={"space": {**settings.search.space, "decoder": ["cnn"], "width": [4, 2048]}}
+    )
+    budget = settings.budget.model_copy(update={"worker_memory_mb": 950})
+    settings = settings.model_copy(update={"search": search, "budget": budget})
+    plan, store = plan_sweep(settings, fingerprints={"tone": "f"}), TrialStore(tmp_path)
+    ids = [trial.trial_id for trial in plan.trials]
+    results = train_rung(
+        plan, trial_ids=ids, rung=0, features_dir=str(features_dir), store=store, config=settings, jobs=1
+    )
+    assert [result.status for result in results] == ["done", "failed"]
+    assert "out of memory beyond 950 MB" in results[1].reason
+
+
 def test_a_crashing_trial_is_recorded(tmp_path: pathlib.Path, features_dir: pathlib.Path) -> None:
     """A features folder without the data makes the process end; the rung says so for each trial and stops."""
     settings = config(steps=(2,))

@@ -20,7 +20,10 @@ from tinytimbre.sweep.plan import SweepPlan, Trial
 from tinytimbre.sweep.store import RungResult, TrialStore
 
 POLL_SECS = 0.5
-OUT_OF_MEMORY_EXIT = -9
+OUT_OF_MEMORY_EXIT = errno.ENOMEM
+"""What a worker ends with that could not have the memory it asked for, or more than it may."""
+
+KILLED_EXIT = -9
 DISK_FULL_EXIT = errno.ENOSPC
 """What a worker ends with when it cannot write, which is no trial's fault."""
 
@@ -108,7 +111,7 @@ class _RungRun:
         self._done = self._steps - sum(self._steps_left(trial) for trial in trials)
         ids = [trial.trial_id for trial in trials]
         self._ledger = Ledger(self.store.root, rung=self.rung, jobs=self.jobs, trial_ids=ids)
-        waiting = list(_groups(trials, size=self._group_size(trials)))
+        waiting = list(side_by_side(trials, size=self._group_size(trials)))
         running: list[_Running] = []
         try:
             while waiting or running:
@@ -209,7 +212,11 @@ class _RungRun:
         if hung:
             reason = f"no step finished within {self.config.budget.trial_timeout_secs:g} s (budget.trial_timeout_secs)"
         elif exit_code == OUT_OF_MEMORY_EXIT:
-            reason = "killed by the system, most likely out of memory: train fewer side by side or smaller batches"
+            limit = self.config.budget.worker_memory_mb
+            allowed = f" beyond {limit} MB (budget.worker_memory_mb)" if limit else ""
+            reason = f"out of memory{allowed}, even alone: smaller batches, shorter clips or a smaller decoder"
+        elif exit_code == KILLED_EXIT:
+            reason = "killed by the system, most likely out of memory: smaller batches, or fewer processes (--jobs)"
         else:
             reason = f"its process ended with exit code {exit_code}; see the log above"
         return RungResult(
@@ -217,7 +224,7 @@ class _RungRun:
         )
 
 
-def _groups(trials: Iterable[Trial], *, size: int) -> Iterator[list[Trial]]:
+def side_by_side(trials: Iterable[Trial], *, size: int) -> Iterator[list[Trial]]:
     """Trials of one instrument and of similar size together, largest first: the long ones must not come last."""
     ordered = sorted(trials, key=lambda trial: (-trial.parameters, trial.trial_id))
     by_instrument = itertools.groupby(sorted(ordered, key=lambda t: t.instrument), key=lambda t: t.instrument)

@@ -14,20 +14,21 @@ from collections.abc import Sequence
 
 from tinytimbre.config import SweepConfig
 from tinytimbre.decoders.spec import DecoderSpec
+from tinytimbre.errors import TinyTimbreError
 
 TENSORFLOW_BYTES = 680_000_000
 """Resident before anything is built; workers forked from one server share it."""
 
-RUNTIME_BYTES = 70_000_000
+RUNTIME_BYTES = 75_000_000
 """Graphs, compiled kernels, threads' arenas."""
 
 BASIS_COPIES = 1.0
 """Arrays of the size of the sines, [clips * frames, harmonics, hop], alive together."""
 
-MODEL_COPIES = 75.0
+MODEL_COPIES = 55.0
 """Arrays of the size of the batch's audio that each model adds."""
 
-DECODER_COPIES = 12.0
+DECODER_COPIES = 4.0
 """Arrays of the size of a decoder's activations, forward and backward."""
 
 WEIGHT_COPIES = 8.0
@@ -50,6 +51,39 @@ class MemoryEstimate:
     def all_workers(self, jobs: int) -> int:
         """Bytes of `jobs` workers at their peaks together."""
         return self.shared + jobs * (self.worker - self.shared)
+
+
+def check_memory(
+    estimate: MemoryEstimate, *, config: SweepConfig, jobs: int, rest_bytes: int, machine_bytes: int
+) -> None:
+    """Refuses a sweep whose workers cannot fit.
+
+    Args:
+        estimate: of the largest group.
+        config: of the sweep.
+        jobs: workers at a time.
+        rest_bytes: of the process that runs them.
+        machine_bytes: that all may use together.
+
+    Raises:
+        TinyTimbreError: more than the machine has, or a limit per worker that TensorFlow alone exceeds.
+    """
+    limit = config.budget.worker_memory_mb
+    if limit is not None and limit * 1_000_000 <= estimate.shared:
+        raise TinyTimbreError(
+            f"budget.worker_memory_mb must leave room beside TensorFlow's own {estimate.shared / 1e6:.0f} MB",
+            got=f"{limit}",
+            remedy=f"this sweep needs about {estimate.worker / 1e6:.0f}",
+        )
+    needed = rest_bytes + estimate.all_workers(jobs)
+    if needed > machine_bytes:
+        raise TinyTimbreError(
+            "the processes of a sweep must fit into the machine's memory",
+            got=f"about {needed / 1e9:.1f} GB for {jobs} workers at {estimate.worker / 1e9:.1f} GB and the pipeline, "
+            f"{machine_bytes / 1e9:.1f} GB there",
+            remedy="fewer processes (--jobs), or smaller training.batch_size, training.clip_secs, "
+            "training.side_by_side or search.space.width",
+        )
 
 
 def estimate_memory(specs: Sequence[DecoderSpec], *, config: SweepConfig, recorded_secs: float) -> MemoryEstimate:
