@@ -5,6 +5,7 @@
        artifacts/          the components' outputs
        trials/             the trial store
        cache/              checked recordings, features, evaluations; safe to delete
+       tensorboard/        event files, one run per trial
        models/             published models, unless published elsewhere
        report.html         of the last run
        logs/               what TensorFlow, Beam and TFX had to say
@@ -50,6 +51,7 @@ class Workspace:
         self.config = self.root / "config.yaml"
         self.logs = self.root / "logs"
         self.models = self.root / "models"
+        self.boards = self.root / "tensorboard"
 
     def require(self) -> Workspace:
         """The workspace itself, if a run has been started in it.
