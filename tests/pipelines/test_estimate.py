@@ -2,8 +2,17 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.estimate import GROUP_SECS, estimate_rungs, step_seconds
+from pipelines import estimate
+from pipelines.estimate import (
+    GROUP_SECS,
+    PIPELINE_BYTES,
+    check_machine,
+    estimate_rungs,
+    largest_group,
+    step_seconds,
+)
 from tinytimbre.config import SweepConfig
+from tinytimbre.errors import TinyTimbreError
 from tinytimbre.sweep.plan import plan_sweep
 
 
@@ -39,3 +48,15 @@ def test_less_audio_and_fewer_spectra_cost_less() -> None:
     whole = step_seconds(trial, config=_config())
     assert step_seconds(trial, config=_config(batch_size=4)) == pytest.approx(whole / 2)
     assert step_seconds(trial, config=_config(fft_sizes=[512])) < whole
+
+
+def test_the_largest_group_decides_about_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = _config()
+    trials = plan_sweep(config, fingerprints={"a": "1"}).trials
+    largest = largest_group(trials, config=config)
+    # Six trials side by side four at a time: four and two.
+    assert largest.worker > largest_group(trials[:2], config=config).worker
+    monkeypatch.setattr(estimate, "machine_bytes", lambda: PIPELINE_BYTES + largest.all_workers(2))
+    check_machine(trials, config=config, jobs=2)
+    with pytest.raises(TinyTimbreError, match="must fit into the machine's memory"):
+        check_machine(trials, config=config, jobs=3)

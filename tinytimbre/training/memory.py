@@ -19,13 +19,13 @@ from tinytimbre.errors import TinyTimbreError
 TENSORFLOW_BYTES = 680_000_000
 """Resident before anything is built; workers forked from one server share it."""
 
-RUNTIME_BYTES = 75_000_000
+RUNTIME_BYTES = 105_000_000
 """Graphs, compiled kernels, threads' arenas."""
 
 BASIS_COPIES = 1.0
 """Arrays of the size of the sines, [clips * frames, harmonics, hop], alive together."""
 
-MODEL_COPIES = 55.0
+MODEL_COPIES = 60.0
 """Arrays of the size of the batch's audio that each model adds."""
 
 DECODER_COPIES = 4.0
