@@ -216,7 +216,7 @@ def test_the_account_of_a_rung_adds_up(tmp_path: pathlib.Path, features_dir: pat
     assert set(first.trial_ids) == set(store.trial_ids()) > set(second.trial_ids)
     for account in (first, second):
         assert set(account.seconds) <= set(PARTS)
-        # Workers are collected one by one; what one does until the next poll is counted twice at most.
+        # Each part is rounded to a millisecond; a worker that is replaced may overlap with the next by the poll.
         assert sum(account.seconds.values()) == pytest.approx(account.jobs * account.wall_secs, rel=0.01)
         assert {"training", "tracing", "start", "data", "validation", "checkpoints"} <= set(account.seconds)
     trained = sum(result.train_seconds for each in store.trial_ids() for result in store.results(each))

@@ -88,7 +88,7 @@ class _Running:
     trials: list[Trial]
     process: ForkServerProcess
     reports: multiprocessing.connection.Connection
-    launched: float
+    asked: float
     last_sign: float
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
 
@@ -115,8 +115,10 @@ class _RungRun:
         running: list[_Running] = []
         try:
             while waiting or running:
+                # The first launch waits for the server's imports, and so do the places of all others.
+                asked = time.monotonic()
                 while waiting and len(running) < self.jobs:
-                    running.append(self._launch(waiting.pop(0)))
+                    running.append(self._launch(waiting.pop(0), asked=asked))
                 running, again = self._poll(running)
                 waiting += again
         finally:
@@ -131,11 +133,10 @@ class _RungRun:
         """As many side by side as configured, but never so many that a process stays idle."""
         return max(1, min(self.config.training.side_by_side, len(trials) // self.jobs))
 
-    def _launch(self, trials: list[Trial]) -> _Running:
+    def _launch(self, trials: list[Trial], *, asked: float) -> _Running:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["tinytimbre.sweep.worker"])
         receiver, sender = context.Pipe(duplex=False)
-        launched = time.monotonic()
         process = context.Process(
             target=_run_group,
             kwargs={
@@ -147,13 +148,13 @@ class _RungRun:
                 "config": self.config,
                 "threads": max(1, (os.cpu_count() or 1) // self.jobs),
                 "reports": sender,
-                "launched": launched,
+                "asked": asked,
             },
             daemon=True,
         )
         process.start()
         sender.close()
-        return _Running(trials, process, receiver, launched, last_sign=launched)
+        return _Running(trials, process, receiver, asked, last_sign=time.monotonic())
 
     def _poll(self, running: list[_Running]) -> tuple[list[_Running], list[list[Trial]]]:
         """Reads progress, collects ended groups; returns those still running and those to try again."""
@@ -193,7 +194,7 @@ class _RungRun:
             group.process.kill()
         group.process.join()
         self._done += self._drain(group)
-        self._ledger.add(group.seconds, lifetime_secs=time.monotonic() - group.launched)
+        self._ledger.add(group.seconds, lifetime_secs=time.monotonic() - group.asked)
         if group.process.exitcode == DISK_FULL_EXIT:
             raise TinyTimbreError(
                 "training needs room for checkpoints",

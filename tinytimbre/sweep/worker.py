@@ -36,15 +36,15 @@ def run_group(
     config: SweepConfig,
     threads: int,
     reports: multiprocessing.connection.Connection,
-    launched: float,
+    asked: float,
 ) -> None:
     """Trains the trials.
 
     Sends through `reports` each number of finished trial steps, and last a dictionary of seconds by part of the work
-    (`accounts.PARTS`); `launched` is the monotonic time at which the parent asked for this process.
+    (`accounts.PARTS`); `asked` is the monotonic time at which the parent wanted this process.
     """
     clock = Stopwatch()
-    clock.seconds["start"] = time.monotonic() - launched
+    clock.seconds["start"] = time.monotonic() - asked
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     set_up_tensorflow(threads=threads)
