@@ -134,14 +134,10 @@ def test_hyperparameters_and_their_metrics_are_known(
     runs = EventMultiplexer()
     runs.AddRunsFromDirectory(str(folder))
     runs.Reload()
-    contents = {
-        run: {
-            tag: metadata.parse_session_start_info_plugin_data(data) for tag, data in tags.items() if "session" in tag
-        }
-        for run, tags in runs.PluginRunToTagToContent(metadata.PLUGIN_NAME).items()
-    }
+    contents = runs.PluginRunToTagToContent(metadata.PLUGIN_NAME)
     for trial in plan.trials:
-        (start,) = contents[f"reed/{trial.trial_id}"].values()
+        content = contents[f"reed/{trial.trial_id}"][metadata.SESSION_START_INFO_TAG]
+        start = metadata.parse_session_start_info_plugin_data(content)
         assert start.hparams["decoder"].string_value == trial.decoder.kind
         assert start.hparams["learning_rate"].number_value == 0.01
     experiment = metadata.parse_experiment_plugin_data(contents["."][metadata.EXPERIMENT_TAG])
