@@ -10,7 +10,8 @@ export TF_USE_LEGACY_KERAS := 1
 # Set by some images; without compiled files every process would compile its imports again, 18 s of CPU each.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install demo test lint typecheck unit e2e bench-features bench-training bench-kills bench-search lock clean
+.PHONY: install demo test lint typecheck unit e2e bench-features bench-training bench-memory bench-kills bench-search lock \
+  clean
 
 install: $(VENV)/.installed
 
@@ -64,6 +65,9 @@ bench-kills: install
 SWEPT ?= workspaces/full
 bench-search: install
 	$(BIN)/python -m benchmarks.search $(CONFIG) $(SWEPT) --instrument $(INSTRUMENT) $(ARGS)
+
+bench-memory: install
+	$(BIN)/python benchmarks/memory.py
 
 # The lock: exact versions with hashes. Run it after a change of pyproject.toml and commit the result.
 lock:

@@ -150,6 +150,9 @@ class BudgetConfig(Section):
     min_per_stratum: int = pydantic.Field(1, ge=1)
     max_failed_share: float = pydantic.Field(0.5, ge=0, le=1)
     trial_timeout_secs: float = pydantic.Field(3600, gt=0)
+    worker_memory_mb: int | None = pydantic.Field(
+        None, gt=0, description="a training process that grows beyond it fails alone, TensorFlow's own 700 included"
+    )
 
     @pydantic.field_validator("rung_steps")
     @classmethod

@@ -84,9 +84,10 @@ def _candidates(
                 "decoder_mflops": trial.decoder_mflops,
                 "tfjs_max_abs_error": evaluation.tfjs_max_abs_error,
                 "status": "failed" if evaluation.reason else "evaluated",
+                "reason": evaluation.reason,
             }
         )
-    columns = [column for column in CANDIDATE_COLUMNS if column not in METRIC_COLUMNS]
+    columns = [*(column for column in CANDIDATE_COLUMNS if column not in METRIC_COLUMNS), "reason"]
     return _table(rows, columns).join(metric_means(clips), on="candidate_id")
 
 

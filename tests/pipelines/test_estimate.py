@@ -4,8 +4,17 @@ import pathlib
 
 import pytest
 
-from pipelines.estimate import GROUP_SECS, estimate_rungs, step_seconds
+from pipelines import estimate
+from pipelines.estimate import (
+    GROUP_SECS,
+    PIPELINE_BYTES,
+    check_machine,
+    estimate_rungs,
+    largest_group,
+    step_seconds,
+)
 from tinytimbre.config import SweepConfig, load_config
+from tinytimbre.errors import TinyTimbreError
 from tinytimbre.sweep.plan import plan_sweep
 
 FULL = pathlib.Path(__file__).resolve().parents[2] / "configs" / "full.yaml"
@@ -60,3 +69,15 @@ def test_the_full_search_spans_all_sizes_and_is_an_evening() -> None:
     estimates = estimate_rungs(trials, config=config, jobs=2)
     assert sum(estimate.seconds for estimate in estimates) < 90 * 60
     assert estimates[-1].n_trials == 2 * config.budget.strata
+
+
+def test_the_largest_group_decides_about_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = _config()
+    trials = plan_sweep(config, fingerprints={"a": "1"}).trials
+    largest = largest_group(trials, config=config)
+    # Six trials side by side four at a time: four and two.
+    assert largest.worker > largest_group(trials[:2], config=config).worker
+    monkeypatch.setattr(estimate, "machine_bytes", lambda: PIPELINE_BYTES + largest.all_workers(2))
+    check_machine(trials, config=config, jobs=2)
+    with pytest.raises(TinyTimbreError, match="must fit into the machine's memory"):
+        check_machine(trials, config=config, jobs=3)
