@@ -14,6 +14,7 @@ from components.names import REPORT
 from pipelines.lineage import History
 from tinytimbre.audio.recording import RecordingSet
 from tinytimbre.errors import TinyTimbreError
+from tinytimbre.report.distillation import distillation_words
 from tinytimbre.report.tables import SweepTables
 from tinytimbre.report.terminal import front_table, summary_table
 
@@ -43,6 +44,9 @@ class Outcome:
         console.print(summary_table(self.tables))
         for instrument, verdict in self.tables.verdicts.items():
             console.print(f"{instrument}: {verdict.summary}", markup=False, highlight=False)
+        for instrument in self.tables.instruments:
+            if words := distillation_words(self.tables, instrument=instrument):
+                console.print(f"{instrument}: {words}", markup=False, highlight=False)
         for line in [*self._left_out(), *self._published()]:
             console.print(line, markup=False, highlight=False, soft_wrap=True)
 
