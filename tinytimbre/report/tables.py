@@ -29,6 +29,7 @@ SIZE_COLUMNS = tuple(
 TRIAL_COLUMNS = (
     "trial_id", "instrument", "status", "reason", "rung", "steps", "stratum", "decoder", "input", "harmonics",
     "noise_bands", "width", "depth", "kernel_size", "parameters", "decoder_mflops", "validation_loss", "train_seconds",
+    "distillation", "teacher_id", "twin_id",
 )  # fmt: skip
 CANDIDATE_COLUMNS = (
     "candidate_id", "trial_id", "instrument", "quantisation", *SIZE_COLUMNS, "parameters", "decoder_mflops",
@@ -56,7 +57,8 @@ class SweepTables:
     """Everything a report shows. Columns at least those of `TABLES`; metric means of candidates are on test.
 
     ``trials.status``: "done", "stopped" (not promoted) or "failed" (then ``reason`` says why);
-    ``candidates.status``: "evaluated" or "failed".
+    ``candidates.status``: "evaluated" or "failed". ``trials.distillation``: "teacher" of its instrument, "student" (of
+    ``teacher_id``; ``twin_id`` is the trial that was trained alike but on audio alone) or "".
     """
 
     trials: pd.DataFrame
