@@ -24,5 +24,7 @@ class Executor(BaseExecutor):
         plan.save(folder(output_dict, "plan_with_students"))
         save_results([], folder(output_dict, "students"))
         save_survivors([student.trial_id for student in plan.students], folder(output_dict, "students"))
-        only(output_dict, "plan_with_students").set_int_custom_property("n_trials", len(plan.trials))
+        extended = only(output_dict, "plan_with_students")
+        extended.set_int_custom_property("n_trials", len(plan.trials))
+        extended.set_string_custom_property("instruments", ",".join(plan.instruments))
         only(output_dict, "students").set_int_custom_property("n_survivors", len(plan.students))

@@ -79,7 +79,7 @@ def _loss_words(pairs: pd.DataFrame) -> str:
     share = pairs["seconds"].sum() / pairs["twin_seconds"].sum() if pairs["twin_seconds"].sum() > 0 else float("nan")
     spent = f", in {share:.0%} of the training time" if pd.notna(share) else ""
     return (
-        f"{better} of {len(pairs)} have a lower validation loss than their twins, which learnt from audio alone "
+        f"a lower validation loss than the same model trained on audio alone: {better} of {len(pairs)} "
         f"(mean {change.mean():+.1f} %{spent})"
     )
 
@@ -89,7 +89,7 @@ def _metric_words(pairs: pd.DataFrame) -> str:
     if change.empty:
         return ""
     better = int((change < 0).sum())
-    return f"{better} of {len(change)} a smaller log spectral distance on test takes (mean {change.mean():+.2f} dB)"
+    return f"a smaller log spectral distance on test takes: {better} of {len(change)} (mean {change.mean():+.2f} dB)"
 
 
 def _chosen_words(tables: SweepTables, instrument: str) -> str:

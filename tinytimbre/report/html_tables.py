@@ -78,7 +78,9 @@ def candidates_table(tables: SweepTables, *, instrument: str) -> str:
         stage = "failed" if failed else outcome.stage if outcome else "–"
         words = outcome.reason if outcome else ""
         rows.append({**row, "stage": stage, "teacher_id": teachers.get(str(row["trial_id"]), ""), "words": words})
-    return _table(f"Exported models ({len(rows)})", CANDIDATE_HEADERS, rows, mark="stage", opened=True)
+    return _table(
+        f"Exported models ({len(rows)})", _taught(CANDIDATE_HEADERS, teachers), rows, mark="stage", opened=True
+    )
 
 
 def trials_table(tables: SweepTables, *, instrument: str) -> str:
@@ -88,7 +90,8 @@ def trials_table(tables: SweepTables, *, instrument: str) -> str:
         reason=own["reason"].where(own["status"].notna(), NO_RESULT), status=own["status"].fillna("failed")
     )
     rows = own.sort_values(["validation_loss", "trial_id"]).to_dict("records")
-    return _table(f"Trials ({len(rows)})", TRIAL_HEADERS, rows, mark="status", opened=False)
+    headers = _taught(TRIAL_HEADERS, teachers_by_trial(tables))
+    return _table(f"Trials ({len(rows)})", headers, rows, mark="status", opened=False)
 
 
 def pairs_table(tables: SweepTables, *, instrument: str) -> str:
@@ -107,6 +110,11 @@ def gates_table(verdict: Verdict | None) -> str:
         return ""
     rows = [{**gate.model_dump(), "gate": GATE_NAMES[gate.gate][0]} for gate in verdict.gates]
     return _table(f"Gates ({len(rows)})", GATE_HEADERS, rows, mark="status", opened=False)
+
+
+def _taught(headers: dict[str, str], teachers: dict[str, str]) -> dict[str, str]:
+    """Without the column of teachers where nobody was taught."""
+    return {column: text for column, text in headers.items() if teachers or column != "teacher_id"}
 
 
 def _table(name: str, headers: dict[str, str], rows: Sequence[dict[Any, Any]], *, mark: str, opened: bool) -> str:
