@@ -6,10 +6,13 @@ inputs of each convolution, oldest first, block after block.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 
 from tinytimbre.decoders.base import Decoder, input_kernel_shape
+from tinytimbre.decoders.spec import N_INPUTS
 
 
 class CnnDecoder(Decoder):
@@ -25,12 +28,11 @@ class CnnDecoder(Decoder):
             self._add(f"mix{block}_bias", np.zeros(width))
 
     def _features(self, inputs: tf.Tensor) -> tf.Tensor:
-        x = self._entry(inputs)
+        x = self._entry(tf.reshape(inputs, [-1, N_INPUTS]))
+        sequences = [*inputs.shape[:2], self.spec.width]
         for block, dilation in enumerate(self.spec.dilations):
-            padded = tf.pad(x, [[0, 0], [(self.spec.kernel_size - 1) * dilation, 0], [0, 0]])
-            frames = x.shape[1]
-            taps = [padded[:, tap * dilation : tap * dilation + frames] for tap in range(self.spec.kernel_size)]
-            x = self._block(block, x, taps)
+            taps = causal_taps(tf.reshape(x, sequences), taps=self.spec.kernel_size, dilation=dilation)
+            x = self._block(block, x, tf.reshape(taps, [-1, self.spec.kernel_size * self.spec.width]))
         return tf.nn.relu(x)
 
     def _step_features(self, inputs: tf.Tensor, state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -42,16 +44,56 @@ class CnnDecoder(Decoder):
             step = dilation * width
             taps = [past[:, tap * step : tap * step + width] for tap in range(self.spec.kernel_size - 1)]
             next_state += [past[:, width:], x]
-            x = self._block(block, x, [*taps, x])
+            x = self._block(block, x, tf.concat([*taps, x], axis=-1))
             offset += size
         return tf.nn.relu(x), tf.concat(next_state, axis=-1) if next_state else state
 
     def _entry(self, inputs: tf.Tensor) -> tf.Tensor:
         return tf.matmul(inputs, self._weights["input_kernel"]) + self._weights["input_bias"]
 
-    def _block(self, block: int, x: tf.Tensor, taps: list[tf.Tensor]) -> tf.Tensor:
+    def _block(self, block: int, x: tf.Tensor, taps: tf.Tensor) -> tf.Tensor:
         """One residual block; the convolution is one product over its taps, oldest first."""
         width = self.spec.width
         kernel = tf.reshape(self._weights[f"conv{block}_kernel"], [self.spec.kernel_size * width, width])
-        hidden = tf.nn.relu(tf.matmul(tf.concat(taps, axis=-1), kernel) + self._weights[f"conv{block}_bias"])
+        hidden = tf.nn.relu(tf.matmul(taps, kernel) + self._weights[f"conv{block}_bias"])
         return x + (tf.matmul(hidden, self._weights[f"mix{block}_kernel"]) + self._weights[f"mix{block}_bias"])
+
+
+def causal_taps(x: tf.Tensor, *, taps: int, dilation: int) -> tf.Tensor:
+    """What a causal dilated convolution sees at each frame.
+
+    One operation each way; as slices of TensorFlow's they are dozens, and take longer to compile than to train.
+
+    Args:
+        x: float32 [batch, frames, channels].
+        taps: of the convolution.
+        dilation: frames between them.
+
+    Returns:
+        float32 [batch, frames, taps * channels], oldest first, zeros before the first frame.
+    """
+    shape = x.shape
+    delays = [(taps - 1 - tap) * dilation for tap in range(taps)]
+
+    def collect(x: np.ndarray) -> np.ndarray:
+        out = np.zeros((*shape[:2], taps, shape[2]), np.float32)
+        for tap, delay in enumerate(delays):
+            out[:, delay:, tap] = x[:, : max(0, shape[1] - delay)]
+        return out.reshape(*shape[:2], -1)
+
+    def distribute(upstream: np.ndarray) -> np.ndarray:
+        parts = upstream.reshape(*shape[:2], taps, shape[2])
+        out = np.zeros(shape, np.float32)
+        for tap, delay in enumerate(delays):
+            out[:, : max(0, shape[1] - delay)] += parts[:, delay:, tap]
+        return out
+
+    @tf.custom_gradient
+    def collected(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+        def grad(upstream: tf.Tensor) -> tf.Tensor:
+            return tf.ensure_shape(tf.numpy_function(distribute, [upstream], tf.float32, stateful=False), shape)
+
+        seen = tf.numpy_function(collect, [x], tf.float32, stateful=False)
+        return tf.ensure_shape(seen, [*shape[:2], taps * shape[2]]), grad
+
+    return collected(x)
