@@ -209,6 +209,7 @@ def test_resumed_in_either_phase_or_between_them_it_ends_the_same(
             store=store,
             config=work.settings.model_copy(update={"training": often}),
             on_step=on_step,
+            clock=Stopwatch(),
         )
 
     train(undisturbed, lambda _: None)
