@@ -33,13 +33,11 @@ from tinytimbre.features.pitch import track_pitch
 from tinytimbre.features.scaling import scale_inputs
 from tinytimbre.features.statistics import InstrumentStatistics, is_played
 from tinytimbre.quality.metrics import f0_metrics
+from tinytimbre.quality.verdict import SANITY
 from tinytimbre.quality.voice import synthetic_voice
 from tinytimbre.transfer.analysis import SourceFeatures, analyse
 from tinytimbre.transfer.plan import TransferPlan, plan_transfer
 
-SANITY = (
-    "octave_f0_missed_points", "octave_level_db", "level_step_db", "voice_f0_missed_points", "voice_level_db",
-)  # fmt: skip
 Change = Literal["none", "octave up", "octave down", "louder", "softer", "voice"]
 LEVEL_STEP_DB = 6.0
 MOVES: dict[Change, tuple[float, float]] = {

@@ -29,7 +29,9 @@ class TakeValues:
 
     def tables(self, split: Split) -> Mapping[str, pd.DataFrame]:
         """By metric: a row per candidate, a column per take; without the baseline."""
-        return {metric: wide.drop(index=BASELINE, errors="ignore") for metric, wide in self._wide[split].items()}
+        if not self.has_baseline(split):
+            return self._wide[split]
+        return {metric: wide.drop(index=BASELINE) for metric, wide in self._wide[split].items()}
 
     def evaluated(self) -> dict[str, float]:
         """Mean log spectral distance on the validation takes, of the candidates that have them all."""

@@ -11,6 +11,11 @@ from typing import Literal
 import pandas as pd
 import pydantic
 
+SANITY = (
+    "octave_f0_missed_points", "octave_level_db", "level_step_db", "voice_f0_missed_points", "voice_level_db",
+)  # fmt: skip
+"""Measures of `tinytimbre.quality.sanity`."""
+
 GateStatus = Literal["passed", "failed", "not shown"]
 Stage = Literal[
     "chosen",

@@ -57,6 +57,14 @@ def _panel(axes: Axes, data: dict, *, metric: str) -> None:
     front = [points[candidate] for candidate in own["front"] if candidate in points]
     sizes, values = [p["total_brotli"] for p in front], [p[metric] for p in front]
     axes.step(sizes, values, where="post", color="#7a858f", linewidth=1.2)
+    for candidate, (low, high) in own["intervals"].items():
+        if candidate in points:
+            axes.vlines(points[candidate]["total_brotli"], low, high, color="#7a858f", linewidth=0.8)
+    if own["knee"] in points:
+        knee = points[own["knee"]]
+        axes.plot(
+            knee["total_brotli"], knee[metric], "d", markersize=11, markerfacecolor="none", markeredgecolor="#555"
+        )
     if own["limit"] is not None:
         axes.axhline(own["limit"], color="#b3312c", linestyle="--", linewidth=1.2)
     _name_roles(axes, data["roles"], points, metric=metric, worse=own["worse"])
@@ -107,5 +115,6 @@ def _legend() -> tuple[list, list[str]]:
 
     dots = [Line2D([], [], marker="o", linestyle="", color=colour) for colour in COLOURS.values()]
     shapes = [Line2D([], [], marker=marker, linestyle="", color="#666666") for marker in MARKERS.values()]
-    lines = [Line2D([], [], color="#7a858f"), Line2D([], [], color="#b3312c", linestyle="--")]
-    return [*dots, *shapes, *lines], [*(kind.upper() for kind in COLOURS), *MARKERS, "front", "best + margin"]
+    knee = Line2D([], [], marker="d", linestyle="", markerfacecolor="none", markeredgecolor="#555")
+    lines = [Line2D([], [], color="#7a858f"), knee, Line2D([], [], color="#b3312c", linestyle="--")]
+    return [*dots, *shapes, *lines], [*(kind.upper() for kind in COLOURS), *MARKERS, "front", "knee", "best + margin"]

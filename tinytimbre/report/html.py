@@ -20,9 +20,9 @@ import pandas as pd
 from tinytimbre.progress import track
 from tinytimbre.quality.gates import METRICS
 from tinytimbre.quality.verdict import Verdict
-from tinytimbre.quality.wording import GATE_NAMES, size
+from tinytimbre.quality.wording import GATE_NAMES, floor_words, size
 from tinytimbre.report import embed, html_tables
-from tinytimbre.report.data import plain, plot_data
+from tinytimbre.report.data import knee_for, plain, plot_data
 from tinytimbre.report.tables import ROLES, AudioClip, SweepTables
 
 ROLE_NAMES = {"original": "Original", "best": "Best model", "chosen": "Chosen", "smaller": "Next smaller"}
@@ -153,6 +153,7 @@ def _section(tables: SweepTables, instrument: str, listening: str) -> str:
         _verdict_words(verdict),
         _tiles(tables, verdict),
         "<h3>Quality versus size</h3><div class='plot' data-plot='front'></div>",
+        _knee_words(tables, instrument),
         listening,
         _why(verdict),
         "<h3>Learning curves</h3><div class='plot' data-plot='curves'></div>",
@@ -167,7 +168,20 @@ def _section(tables: SweepTables, instrument: str, listening: str) -> str:
 def _verdict_words(verdict: Verdict | None) -> str:
     if verdict is None:
         return "<p class='verdict'>No verdict: no model of this instrument was evaluated.</p>"
-    return f"<p class='verdict'>{html.escape(verdict.summary)}</p>"
+    floor = html.escape(floor_words(verdict.floor))
+    return f"<p class='verdict'>{html.escape(verdict.summary)}</p><p class='floor'>{floor}</p>"
+
+
+def _knee_words(tables: SweepTables, instrument: str) -> str:
+    own = tables.candidates[tables.candidates["instrument"] == instrument]
+    row = _candidate_row(tables, knee_for("log_spectral_db", own))
+    if row is None:
+        return ""
+    return (
+        f"<p class='floor'>The knee of the front, where more bytes begin to buy little: "
+        f"{html_tables.code(str(row['candidate_id']))}, {size(int(row['total_brotli']))}, "
+        f"{plain(row['log_spectral_db']):.2f} dB. It decides nothing.</p>"
+    )
 
 
 def _tiles(tables: SweepTables, verdict: Verdict | None) -> str:

@@ -39,6 +39,12 @@ class Trial(pydantic.BaseModel):
     decoder_mflops: float
     estimated_bytes: int
 
+    @property
+    def family(self) -> str:
+        """What trials of one instrument share that differ in their training seed alone."""
+        values = {**self.decoder.model_dump(), "learning_rate": self.learning_rate}
+        return " ".join(f"{key}={value}" for key, value in values.items())
+
 
 class SweepPlan(pydantic.BaseModel):
     """All trials, and the step at which each rung ends."""
