@@ -10,7 +10,7 @@ export TF_USE_LEGACY_KERAS := 1
 # Set by some images; without compiled files every process would compile its imports again, 18 s of CPU each.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install demo test lint typecheck unit e2e bench-features bench-training lock clean
+.PHONY: install demo test lint typecheck unit e2e bench-features bench-training bench-gates lock clean
 
 install: $(VENV)/.installed
 
@@ -53,6 +53,9 @@ bench-features: install
 
 bench-training: install
 	$(BIN)/python benchmarks/training.py
+
+bench-gates: install
+	$(BIN)/python benchmarks/gates.py --jobs $(JOBS) --figure docs/power.png
 
 # The lock: exact versions with hashes. Run it after a change of pyproject.toml and commit the result.
 lock:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
 from typing import Literal
 
 import numpy as np
@@ -21,31 +21,36 @@ class TakeValues:
     """Means over the recordings of each take, of the candidates of one instrument and its baseline."""
 
     def __init__(self, clips: pd.DataFrame) -> None:
-        self._wide = {split: _take_means(clips[clips["split"] == split]) for split in SPLITS}
+        self._means = {split: _TakeMeans.of(clips[clips["split"] == split]) for split in SPLITS}
 
     def n_takes(self, split: Split) -> int:
         """Takes of a split."""
-        return self._wide[split]["log_spectral_db"].shape[1]
+        return len(self._means[split].take_ids)
 
-    def tables(self, split: Split) -> Mapping[str, pd.DataFrame]:
+    def tables(self, split: Split) -> dict[str, pd.DataFrame]:
         """By metric: a row per candidate, a column per take; without the baseline."""
-        if not self.has_baseline(split):
-            return self._wide[split]
-        return {metric: wide.drop(index=BASELINE) for metric, wide in self._wide[split].items()}
+        means = self._means[split]
+        return {
+            metric: pd.DataFrame(means.values[..., index], index=list(means.rows), columns=means.take_ids).drop(
+                index=BASELINE, errors="ignore"
+            )
+            for index, metric in enumerate(METRICS)
+        }
 
     def evaluated(self) -> dict[str, float]:
         """Mean log spectral distance on the validation takes, of the candidates that have them all."""
-        wide = self.tables("validation")["log_spectral_db"].dropna()
-        return {str(candidate): float(mean) for candidate, mean in wide.mean(axis=1).items() if wide.shape[1]}
+        means = {name: self.values(name, METRICS[0], "validation") for name in self._means["validation"].rows}
+        return {name: float(own.mean()) for name, own in means.items() if name != BASELINE and np.isfinite(own).all()}
 
     def has_baseline(self, split: Split) -> bool:
         """Whether the filtered sawtooth was measured."""
-        return BASELINE in self._wide[split]["log_spectral_db"].index
+        return BASELINE in self._means[split].rows
 
     def values(self, candidate: str, metric: str, split: Split) -> np.ndarray:
         """Float [n_takes], in one order for all candidates; NaN where the candidate has no value."""
-        wide = self._wide[split][metric]
-        return wide.loc[candidate].to_numpy(float) if candidate in wide.index else np.full(wide.shape[1], np.nan)
+        means = self._means[split]
+        row = means.rows.get(candidate)
+        return np.full(len(means.take_ids), np.nan) if row is None else means.values[row, :, METRICS.index(metric)]
 
     def differences(self, candidate: str, reference: str, metric: str, split: Split) -> tuple[np.ndarray, int]:
         """Float [n]: how much worse the candidate is on each take; and the takes only the reference has."""
@@ -56,9 +61,26 @@ class TakeValues:
         return differences[~np.isnan(differences)], int(lost.sum())
 
 
-def _take_means(clips: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Per metric the mean over the recordings of a take: a row per candidate, a column per take."""
-    values = clips.assign(f0_cents=clips["f0_cents"].clip(upper=MAX_CENTS))
-    values[list(METRICS)] = values[list(METRICS)].astype(float).replace([np.inf, -np.inf], np.nan)
-    means = values.groupby(["candidate_id", "take_id"], observed=True)[list(METRICS)].mean()
-    return {metric: means[metric].unstack("take_id") for metric in METRICS}
+@dataclasses.dataclass(frozen=True, eq=False)
+class _TakeMeans:
+    """Float [candidates, takes, metrics], NaN where there is nothing; the candidates' rows; the takes' ids."""
+
+    values: np.ndarray
+    rows: dict[str, int]
+    take_ids: list[str]
+
+    @classmethod
+    def of(cls, clips: pd.DataFrame) -> _TakeMeans:
+        """In numpy: a study of the gates makes tens of thousands of these."""
+        ids, rows = np.unique(clips["candidate_id"].to_numpy(str), return_inverse=True)
+        take_ids, columns = np.unique(clips["take_id"].to_numpy(str), return_inverse=True)
+        measured = clips[list(METRICS)].to_numpy(float)
+        cents = METRICS.index("f0_cents")
+        measured[:, cents] = np.minimum(measured[:, cents], MAX_CENTS)
+        known = np.isfinite(measured)
+        shape = (len(ids), len(take_ids), len(METRICS))
+        totals, counts = np.zeros(shape), np.zeros(shape)
+        np.add.at(totals, (rows, columns), np.where(known, measured, 0.0))
+        np.add.at(counts, (rows, columns), known)
+        means = np.divide(totals, counts, out=np.full(shape, np.nan), where=counts > 0)
+        return cls(means, {str(name): row for row, name in enumerate(ids)}, [str(name) for name in take_ids])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pathlib
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tinytimbre.quality.wording import size
@@ -40,6 +41,42 @@ def write_figure(tables: SweepTables, *, output: pathlib.Path, metric: str = "lo
     figure.savefig(output, dpi=150, metadata=metadata)
 
 
+def write_power_figure(
+    takes: Sequence[int],
+    accepted: Mapping[str, Sequence[float]],
+    *,
+    acceptable: Mapping[str, bool],
+    output: pathlib.Path,
+) -> None:
+    """Draws how often models of known quality are accepted, 0..1, over the number of test takes.
+
+    Args:
+        takes: the abscissa.
+        accepted: per kind of model a share for each number of takes.
+        acceptable: per kind of model whether accepting it is right.
+        output: .png or .svg.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.2, 4.2), layout="constrained", facecolor="white")
+    axes = figure.subplots()
+    for name, shares in accepted.items():
+        style = "o-" if acceptable[name] else "s--"
+        axes.plot(takes, [100 * share for share in shares], style, label=name, markersize=4, linewidth=1.4)
+    axes.axhline(5, color="#b3312c", linewidth=1)
+    axes.annotate("5 %", (takes[-1], 5), (4, 0), textcoords="offset points", va="center", color="#b3312c", fontsize=9)
+    axes.set_xscale("log")
+    axes.set_xticks(takes, [str(count) for count in takes], minor=False)
+    axes.set_xticks([], minor=True)
+    axes.set_xlabel("test takes", fontsize=9)
+    axes.set_ylabel("smaller model accepted, % of sweeps", fontsize=9)
+    axes.grid(color="#eceeef")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8.5, title="truth: the smaller model is", title_fontsize=8.5, alignment="left")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(output, dpi=150)
+
+
 def _panel(axes: Axes, data: dict, *, metric: str) -> None:
     own = next(entry for entry in data["metrics"] if entry["name"] == metric)
     points = {p["candidate_id"]: p for p in data["points"] if p[metric] is not None and p["total_brotli"]}
@@ -54,6 +91,19 @@ def _panel(axes: Axes, data: dict, *, metric: str) -> None:
             markeredgecolor="white",
             markeredgewidth=0.5,
         )
+    _draw_front(axes, own, points, metric=metric)
+    if own["limit"] is not None:
+        axes.axhline(own["limit"], color="#b3312c", linestyle="--", linewidth=1.2)
+    _name_roles(axes, data["roles"], points, metric=metric, worse=own["worse"])
+    _style(axes, title=data["instrument"], metric=metric)
+    low, high = axes.get_ylim()
+    # Room on the good side for the names, which stand where no point can be.
+    room = 0.12 * (high - low)
+    axes.set_ylim((low - room, high) if own["worse"] > 0 else (low, high + room))
+
+
+def _draw_front(axes: Axes, own: dict, points: dict[str, dict], *, metric: str) -> None:
+    """The front, its knee, and the intervals of the differences to the best."""
     front = [points[candidate] for candidate in own["front"] if candidate in points]
     sizes, values = [p["total_brotli"] for p in front], [p[metric] for p in front]
     axes.step(sizes, values, where="post", color="#7a858f", linewidth=1.2)
@@ -65,14 +115,6 @@ def _panel(axes: Axes, data: dict, *, metric: str) -> None:
         axes.plot(
             knee["total_brotli"], knee[metric], "d", markersize=11, markerfacecolor="none", markeredgecolor="#555"
         )
-    if own["limit"] is not None:
-        axes.axhline(own["limit"], color="#b3312c", linestyle="--", linewidth=1.2)
-    _name_roles(axes, data["roles"], points, metric=metric, worse=own["worse"])
-    _style(axes, title=data["instrument"], metric=metric)
-    low, high = axes.get_ylim()
-    # Room on the good side for the names, which stand where no point can be.
-    room = 0.12 * (high - low)
-    axes.set_ylim((low - room, high) if own["worse"] > 0 else (low, high + room))
 
 
 def _name_roles(axes: Axes, roles: dict[str, str], points: dict[str, dict], *, metric: str, worse: int) -> None:
