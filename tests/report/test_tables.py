@@ -96,3 +96,17 @@ def test_next_smaller_is_smaller_than_the_chosen(sweep):
         sizes = sweep.candidates.set_index("candidate_id")["total_brotli"]
         assert playing["best"] == verdict.reference
         assert sizes[playing["smaller"]] < sizes[playing["chosen"]] <= sizes[playing["best"]]
+
+
+def test_candidates_carry_family_and_sanity_into_the_gates(sweep):
+    table = sweep.candidates.assign(family="w=1", octave_level_db=3.0, level_step_db=np.nan)
+    (one, *_) = report_tables.candidates_of(table, instrument="flute")
+    assert one.family == "w=1"
+    assert one.sanity == {"octave_level_db": 3.0}
+    (old, *_) = report_tables.candidates_of(sweep.candidates, instrument="flute")
+    assert (old.family, old.sanity) == ("", {})
+
+
+def test_means_hold_the_diagnostics_where_they_were_measured(sweep):
+    assert "mfcc_db" not in metric_means(sweep.clips)
+    assert (metric_means(sweep.clips.assign(mfcc_db=2.0))["mfcc_db"] == 2.0).all()

@@ -25,4 +25,5 @@ def knee(sizes: Sequence[float], losses: Sequence[float]) -> int | None:
         return None
     below = 1 - (x - x[0]) / (x[-1] - x[0]) - (y - y[-1]) / (y[0] - y[-1])
     furthest = int(np.argmax(below))
-    return furthest if below[furthest] > 0 else None
+    # A straight front has rounding errors, but no knee.
+    return furthest if below[furthest] > 1e-9 else None
