@@ -13,6 +13,7 @@ from tinytimbre.report.tables import SweepTables
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 COLOURS = {"gru": "#2563a8", "cnn": "#c2571a"}
 MARKERS = {"float32": "o", "float16": "s", "uint8": "^"}
@@ -20,7 +21,17 @@ COLUMNS = 2
 
 
 def write_figure(tables: SweepTables, *, output: pathlib.Path, metric: str = "log_spectral_db") -> None:
-    """Draws one panel per instrument; the suffix of ``output`` (.png or .svg) chooses the format."""
+    """Saves `front_figure`; the suffix of ``output`` (.png or .svg) chooses the format."""
+    figure = front_figure(tables, metric=metric)
+    output = pathlib.Path(output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    # No date inside: the same sweep gives the same bytes.
+    metadata = {"Date": None} if output.suffix == ".svg" else {}
+    figure.savefig(output, dpi=150, metadata=metadata)
+
+
+def front_figure(tables: SweepTables, *, metric: str = "log_spectral_db") -> Figure:
+    """One panel per instrument: every model, the front with its knee and intervals, the margin."""
     from matplotlib.figure import Figure
 
     names = tables.instruments
@@ -34,11 +45,7 @@ def write_figure(tables: SweepTables, *, output: pathlib.Path, metric: str = "lo
         panel.set_axis_off()
     handles, labels = _legend()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize=8.5)
-    output = pathlib.Path(output)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    # No date inside: the same sweep gives the same bytes.
-    metadata = {"Date": None} if output.suffix == ".svg" else {}
-    figure.savefig(output, dpi=150, metadata=metadata)
+    return figure
 
 
 def write_power_figure(

@@ -55,6 +55,18 @@ def write_report(
     Raises:
         TinyTimbreError: a sound file is missing or unreadable.
     """
+    page = report_page(tables, title=title, max_clips=max_clips, max_clip_secs=max_clip_secs)
+    output = pathlib.Path(output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    partial = output.with_name(f".{output.name}.partial")
+    partial.write_text(page, encoding="utf-8")
+    partial.replace(output)
+
+
+def report_page(
+    tables: SweepTables, *, title: str = "TinyTimbre sweep", max_clips: int = 4, max_clip_secs: float = 6.0
+) -> str:
+    """The page as text; arguments and errors as `write_report`'s."""
     listening = {
         instrument: _listening(tables, instrument, max_clips=max_clips, max_clip_secs=max_clip_secs)
         for instrument in track(tables.instruments, label="report", unit="instruments")
@@ -73,12 +85,12 @@ def write_report(
         "script": _asset("report.js"),
     }
     # One pass: braces in a name are never taken for a place of the template.
-    page = re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], _asset("page.html"))
-    output = pathlib.Path(output)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    partial = output.with_name(f".{output.name}.partial")
-    partial.write_text(page, encoding="utf-8")
-    partial.replace(output)
+    return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], _asset("page.html"))
+
+
+def inline_frame(page: str, *, height_px: int = 900) -> str:
+    """An HTML element that shows a whole page inside another one, such as a notebook, cut off from its styles."""
+    return f'<iframe srcdoc="{html.escape(page)}" style="width:100%;height:{height_px}px;border:0"></iframe>'
 
 
 def _asset(name: str) -> str:
