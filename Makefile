@@ -16,7 +16,7 @@ install: $(VENV)/.installed
 
 $(VENV)/.installed: requirements/bootstrap.txt requirements/lock.txt pyproject.toml setup.py web/package-lock.json
 	@command -v $(PYTHON) >/dev/null || { echo "TinyTimbre needs Python 3.11 with venv: got no '$(PYTHON)'. \
-	Way out: apt-get install python3.11-venv python3.11-dev gcc, or make PYTHON=/path/to/python3.11"; exit 2; }
+	Way out: apt-get install python3.11-venv python3.11-dev g++, or make PYTHON=/path/to/python3.11"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
 	$(BIN)/uv pip sync --python $(BIN)/python --require-hashes --compile-bytecode requirements/lock.txt

@@ -17,8 +17,9 @@ HYPERPARAMETERS = (
     "decoder", "input", "width", "depth", "kernel_size", "harmonics", "noise_bands", "learning_rate", "seed",
 )  # fmt: skip
 MIN_TRIALS = 10
-FOLDS, TREES, SHUFFLES = 5, 200, 10
+FOLDS, TREES, SHUFFLES = 5, 100, 10
 LOSS = "validation loss"
+FEW_VALUES = 6
 TITLE: dict[str, Any] = {"loc": "left", "fontsize": 11, "fontweight": "bold"}
 LABEL_BOX: dict[str, Any] = {"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.5}
 
@@ -112,8 +113,11 @@ def parallel_figure(tables: SweepTables, *, instrument: str) -> Figure:
     figure = Figure(figsize=(max(7.2, 1.25 * len(names)), 4.0), layout="constrained", facecolor="white")
     axes = figure.subplots()
     heights = np.stack([_height(trials[name]) for name in names], axis=1) if len(trials) else np.zeros((0, len(names)))
-    ranks = np.linspace(0.9, 0.0, max(1, len(trials)))
-    for line, rank in zip(heights, ranks, strict=True) if len(trials) else ():
+    ranks = np.linspace(0.9, 0.0, len(trials))
+    # Lines that share a value lie side by side.
+    discrete = np.array([trials[name].nunique() <= FEW_VALUES for name in names])
+    heights = heights + 0.04 * (ranks[:, None] - 0.45) * discrete
+    for line, rank in zip(heights, ranks, strict=True):
         axes.plot(range(len(names)), line, color=colormaps["viridis"](rank), alpha=0.8, linewidth=1.3)
     for position, name in enumerate(names):
         _axis(axes, position, trials[name])
@@ -129,7 +133,7 @@ def _axis(axes: Axes, position: int, column: pd.Series) -> None:
     """One vertical axis with its values beside it."""
     axes.axvline(position, color="#7a858f", linewidth=0.8, zorder=0)
     values = sorted(column.dropna().unique(), key=lambda value: (isinstance(value, str), value))
-    if len(values) > 6:
+    if len(values) > FEW_VALUES:
         values = [values[0], values[len(values) // 2], values[-1]]
     for value in values:
         text = value if isinstance(value, str) else f"{value:,.3g}" if value < 1000 else f"{value:,.0f}"
@@ -139,7 +143,7 @@ def _axis(axes: Axes, position: int, column: pd.Series) -> None:
 
 def _height(column: pd.Series) -> np.ndarray:
     """0..1 along an axis: codes of words and of few values, logarithms of many."""
-    if column.nunique() <= 6:
+    if column.nunique() <= FEW_VALUES:
         codes = _codes(column)
     else:
         values = column.to_numpy(float)

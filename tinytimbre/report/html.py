@@ -90,7 +90,9 @@ def report_page(
 
 def inline_frame(page: str, *, height_px: int = 900) -> str:
     """An HTML element that shows a whole page inside another one, such as a notebook, cut off from its styles."""
-    return f'<iframe srcdoc="{html.escape(page)}" style="width:100%;height:{height_px}px;border:0"></iframe>'
+    frame = f'<iframe srcdoc="{html.escape(page)}" style="width:100%;height:{height_px}px;border:0"></iframe>'
+    # IPython warns of HTML that begins with a frame: it knows frames by address only.
+    return f"<div>{frame}</div>"
 
 
 def _asset(name: str) -> str:
