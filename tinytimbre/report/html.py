@@ -23,7 +23,7 @@ from tinytimbre.quality.verdict import Verdict
 from tinytimbre.quality.wording import GATE_NAMES, floor_words, size
 from tinytimbre.report import embed, html_tables
 from tinytimbre.report.data import knee_for, plain, plot_data
-from tinytimbre.report.tables import ROLES, AudioClip, SweepTables
+from tinytimbre.report.tables import OPINION_COLUMN, ROLES, AudioClip, SweepTables
 
 ROLE_NAMES = {"original": "Original", "best": "Best model", "chosen": "Chosen", "smaller": "Next smaller"}
 METRIC_LABELS = {
@@ -212,6 +212,9 @@ def _tiles(tables: SweepTables, verdict: Verdict | None) -> str:
         unit = GATE_NAMES[metric][1].replace("points", "%")
         shown = [f"{plain(r[metric]):.2f} {unit}" if plain(r[metric]) is not None else "–" for r in (row, best)]
         tiles.append(_tile(METRIC_LABELS[metric].split(" (")[0], shown[0], shown[1]))
+    scores = [plain(r.get(OPINION_COLUMN)) for r in (row, best)]
+    if scores[0] is not None:
+        tiles.append(_tile("ViSQOL (decides nothing)", *("–" if score is None else f"{score:.2f}" for score in scores)))
     return f"<div class='tiles'>{''.join(tiles)}</div>"
 
 

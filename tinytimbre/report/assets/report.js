@@ -157,11 +157,18 @@
     });
     const named = metric.knee && byId[metric.knee] ? { [metric.knee]: ["knee"] } : {};
     for (const [role, id] of Object.entries(instrument.roles)) if (byId[id]) (named[id] ||= []).push(role === "smaller" ? "next smaller" : role);
+    const written = [];
     for (const [id, names] of Object.entries(named)) {
       const [x, y] = [sx(byId[id].total_brotli), inside(byId[id][metric.name])];
       svg("circle", { class: "ring", cx: x, cy: y, r: 9.5 }, root);
       const start = x < width * 0.3;
-      svg("text", { class: "mark", x: start ? x - 6 : x + 6, y: y + (metric.worse > 0 ? 24 : -14), "text-anchor": start ? "start" : "end", text: names.join(" = ") }, root);
+      const text = names.join(" = ");
+      const span = start ? [x - 6, x - 6 + 7 * text.length] : [x + 6 - 7 * text.length, x + 6];
+      let at = y + (metric.worse > 0 ? 24 : -14);
+      // Names of neighbours would lie on each other.
+      while (written.some((w) => w.span[0] < span[1] && span[0] < w.span[1] && Math.abs(w.at - at) < 13)) at += metric.worse > 0 ? 13 : -13;
+      written.push({ span, at });
+      svg("text", { class: "mark", x: start ? x - 6 : x + 6, y: at, "text-anchor": start ? "start" : "end", text }, root);
     }
     hover(root, targets);
     box.append(root);
