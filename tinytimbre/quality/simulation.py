@@ -90,14 +90,42 @@ def scenarios(gates: GateConfig) -> tuple[Scenario, ...]:
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class Count:
+    """What became of simulated sweeps.
+
+    Attributes:
+        sweeps: how many.
+        mistaken: another model was taken for the best on validation, and was the yardstick.
+        accepted: a smaller model was shown to be as good as the yardstick, and chosen.
+        accepted_rightly_compared: of them, with the truly best model as the yardstick.
+    """
+
+    sweeps: int = 0
+    mistaken: int = 0
+    accepted: int = 0
+    accepted_rightly_compared: int = 0
+
+    def __add__(self, other: Count) -> Count:
+        """Of both."""
+        ours, theirs = dataclasses.astuple(self), dataclasses.astuple(other)
+        return Count(*(a + b for a, b in zip(ours, theirs, strict=True)))
+
+    @property
+    def power(self) -> float:
+        """Share of acceptance where the yardstick was right: what the test itself can do."""
+        return self.accepted_rightly_compared / max(1, self.sweeps - self.mistaken)
+
+    @property
+    def error_rate(self) -> float:
+        """Share of acceptance over all sweeps, wrong yardsticks included."""
+        return self.accepted / max(1, self.sweeps)
+
+
 def count_accepted(
     scenario: Scenario, *, takes: int, sweeps: int, gates: GateConfig, first_seed: int = 0, skewed: bool = False
-) -> tuple[int, int]:
-    """In how many simulated sweeps a smaller model was chosen, and of how many: power, or false acceptance.
-
-    An unacceptable model that is mistaken for the best on validation, and so becomes the reference, is accepted too.
-    Sweeps in which that happens to an acceptable one do not count: they say nothing of the power of the test.
-    """
+) -> Count:
+    """Judges simulated sweeps with seeds from ``first_seed`` on."""
     sizes = [90_000 // 3**index for index in range(1 + len(scenario.smaller))]
     names = ["best", *(f"smaller{index}" for index in range(len(scenario.smaller)))]
     own = [
@@ -105,11 +133,10 @@ def count_accepted(
         for name, size in zip(names, sizes, strict=True)
     ]
     worse: Sequence[Mapping[str, float]] = ({}, *scenario.smaller)
-    chosen = counted = 0
+    count = Count()
     for seed in range(first_seed, first_seed + sweeps):
         clips = simulate_clips(dict(zip(names, worse, strict=True)), takes=takes, seed=seed, skewed=skewed)
         verdict = judge(own, clips, gates=gates, seed=0)
-        if verdict.reference == "best" or not scenario.acceptable:
-            counted += 1
-            chosen += verdict.chosen not in (None, "best")
-    return chosen, counted
+        right = verdict.reference == "best"
+        count += Count(1, int(not right), int(verdict.shown), int(verdict.shown and right))
+    return count
