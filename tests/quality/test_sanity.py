@@ -124,7 +124,7 @@ def test_probes_are_the_busiest_seconds_of_two_takes(probes: list[Probe]) -> Non
         assert probe.played.mean() > 0.95  # the silent third is left out
     np.testing.assert_allclose(probes[1].f0_hz, 2 * probes[0].f0_hz)
     np.testing.assert_allclose(probes[3].loudness_db, probes[0].loudness_db + 6, atol=1e-5)
-    assert probes[0].inputs("loudness").shape == (200, 2)
+    assert probes[0].inputs("loudness").shape == (125, 2)
     assert not np.array_equal(probes[0].inputs("loudness"), probes[0].inputs("rms_energy"))
 
 

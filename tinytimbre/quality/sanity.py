@@ -51,7 +51,7 @@ MOVES: dict[Change, tuple[float, float]] = {
 
 TRACKED_HZ = (50.0, 2_000.0)  # a little inside what SwiftF0 can follow
 STRAY_QUANTILE = 0.95
-PROBE_TAKES, PROBE_SECS = 2, 4.0
+PROBE_TAKES, PROBE_SECS = 2, 2.5
 FLOOR_DB = -80.0
 
 
@@ -86,7 +86,7 @@ class Probe:
 
 
 def take_probes(takes: Sequence[TakeFeatures], *, frame_rate_hz: float) -> list[Probe]:
-    """Five probes each of the four seconds with most playing in the first two takes that are played at all."""
+    """Five probes each of the 2.5 seconds with most playing in the first two takes that are played at all."""
     played = [take for take in takes if is_played(take.f0_confidence, take.rms_energy_db).any()][:PROBE_TAKES]
     parts = [(take, _busiest(take, frames=round(PROBE_SECS * frame_rate_hz))) for take in played]
     return [
