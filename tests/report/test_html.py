@@ -113,6 +113,15 @@ def test_missing_trials_evaluations_and_verdicts_are_shown(sweep, tmp_path):
     assert "<audio" not in page
 
 
+def test_floor_knee_and_opinion_are_shown(sweep, page, tmp_path):
+    assert "The seed-to-seed floor was not measured" in page
+    assert "The knee of the front" in page
+    assert "ViSQOL (decides nothing)" not in page
+    heard = dataclasses.replace(sweep, candidates=sweep.candidates.assign(visqol_mos=4.25), audio=[])
+    write_report(heard, output=tmp_path / "report.html")
+    assert "ViSQOL (decides nothing)</span><b>4.25</b><small>best model 4.25" in (tmp_path / "report.html").read_text()
+
+
 def test_sounds_can_be_decoded_again(page):
     sounds = re.findall(r"data:audio/mpeg;base64,([^']+)'", page)
     assert len(sounds) >= 12
