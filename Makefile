@@ -10,14 +10,14 @@ export TF_USE_LEGACY_KERAS := 1
 # Set by some images; without compiled files every process would compile its imports again, 18 s of CPU each.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install demo test lint typecheck unit e2e bench-features bench-training bench-memory bench-kills bench-search lock \
-  clean
+.PHONY: install demo test lint typecheck unit e2e bench-features bench-training bench-memory bench-kills bench-search \
+  bench-gates lock clean
 
 install: $(VENV)/.installed
 
 $(VENV)/.installed: requirements/bootstrap.txt requirements/lock.txt pyproject.toml setup.py web/package-lock.json
 	@command -v $(PYTHON) >/dev/null || { echo "TinyTimbre needs Python 3.11 with venv: got no '$(PYTHON)'. \
-	Way out: apt-get install python3.11-venv python3.11-dev gcc, or make PYTHON=/path/to/python3.11"; exit 2; }
+	Way out: apt-get install python3.11-venv python3.11-dev g++, or make PYTHON=/path/to/python3.11"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
 	$(BIN)/uv pip sync --python $(BIN)/python --require-hashes --compile-bytecode requirements/lock.txt
@@ -68,6 +68,9 @@ bench-search: install
 
 bench-memory: install
 	$(BIN)/python benchmarks/memory.py
+
+bench-gates: install
+	$(BIN)/python benchmarks/gates.py --jobs $(JOBS) --figure docs/power.png
 
 # The lock: exact versions with hashes. Run it after a change of pyproject.toml and commit the result.
 lock:

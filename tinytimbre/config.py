@@ -177,7 +177,10 @@ class GateConfig(Section):
     """Largest tolerated loss of quality against the best model of the sweep, one margin per metric.
 
     The defaults lie between differences that a published listening comparison called equal and ones
-    it called worse; they are provisional. ``absolute_*`` bound the candidate itself.
+    it called worse; they are provisional. ``absolute_*`` bound the candidate itself, ``baseline_*`` its distance
+    minus that of a filtered sawtooth, ``sanity_*`` what it does when played as in timbre transfer (see
+    `tinytimbre.quality.sanity`): most frames at the pitch asked for; no fall to a tenth of the amplitude and no
+    tenfold burst; a level that follows monotonically; on a voice, twice the loudness error allowed on its own takes.
     """
 
     log_spectral_db: float = pydantic.Field(0.35, gt=0)
@@ -188,6 +191,12 @@ class GateConfig(Section):
     worst_decile_log_spectral_db: float = pydantic.Field(1.0, gt=0)
     absolute_loudness_db: float = pydantic.Field(6.0, gt=0)
     absolute_log_spectral_db: float = pydantic.Field(15.0, gt=0)
+    baseline_log_spectral_db: float = pydantic.Field(0.0, description="0: no worse than a filtered sawtooth")
+    sanity_octave_f0_missed_points: float = pydantic.Field(50.0, gt=0)
+    sanity_octave_level_db: float = pydantic.Field(20.0, gt=0)
+    sanity_level_step_db: float = pydantic.Field(6.0, gt=0)
+    sanity_voice_f0_missed_points: float = pydantic.Field(50.0, gt=0)
+    sanity_voice_level_db: float = pydantic.Field(12.0, gt=0)
     confidence: float = pydantic.Field(0.95, gt=0.5, lt=1)
     bootstrap_draws: int = pydantic.Field(2000, ge=200)
 

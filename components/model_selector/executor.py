@@ -16,7 +16,8 @@ from tinytimbre.config import SweepConfig, config_from_json
 from tinytimbre.quality.gates import judge
 from tinytimbre.quality.verdict import Verdict
 from tinytimbre.report.html import write_report
-from tinytimbre.report.tables import SweepTables, candidates_of
+from tinytimbre.report.opinion import visqol_by_candidate
+from tinytimbre.report.tables import OPINION_COLUMN, SweepTables, candidates_of
 
 
 class Executor(BaseExecutor):
@@ -29,7 +30,9 @@ class Executor(BaseExecutor):
         verdicts = _verdicts(tables, config=config)
         clips = [clip for verdict in verdicts.values() for clip in audio_clips(source, tables=tables, verdict=verdict)]
         output = folder(output_dict, "selection")
-        judged = dataclasses.replace(tables, verdicts=verdicts, audio=clips)
+        opinion = tables.candidates["candidate_id"].map(visqol_by_candidate(clips)).astype(float)
+        candidates = tables.candidates.assign(**{OPINION_COLUMN: opinion})
+        judged = dataclasses.replace(tables, candidates=candidates, verdicts=verdicts, audio=clips)
         judged.save(output)
         write_report(judged, output=output / REPORT, title=f"TinyTimbre: {config.name}")
         chosen = {name: verdict.chosen for name, verdict in verdicts.items() if verdict.chosen}

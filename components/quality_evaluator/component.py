@@ -13,7 +13,7 @@ from components.scope import scoped
 from components.versions import code_version
 from tinytimbre.config import SweepConfig
 
-PACKAGES = ("audio", "export", "features", "quality", "synthesis")
+PACKAGES = ("audio", "export", "features", "quality", "synthesis", "transfer")
 
 
 class QualityEvaluatorSpec(ComponentSpec):

@@ -1,7 +1,7 @@
 """Evaluates exported models: TF.js gives the controls, processes synthesise and measure.
 
 with evaluation_pool(jobs) as pool:
-    evaluations = evaluate_trial(bundles, takes=takes, pool=pool, config=config)
+    evaluations = evaluate_trial(bundles, takes=takes, probes=probes, pool=pool, config=config)
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from tinytimbre.export.settings import BundleSettings, read_settings
 from tinytimbre.features.examples import TakeFeatures
 from tinytimbre.features.scaling import scale_inputs
 from tinytimbre.quality.evaluate import evaluate_take
+from tinytimbre.quality.sanity import Probe, measure_sanity
 from tinytimbre.synthesis import synthesise
 
 Pool = concurrent.futures.Executor
@@ -52,12 +53,14 @@ class Evaluation:
         clips: a dictionary per take: split, recording_id, take_id and the metrics.
         tfjs_max_abs_error: largest difference between TF.js and TensorFlow.
         reason: why there is no result; empty where there is one.
+        sanity: measures of `tinytimbre.quality.sanity` by name.
         renderings: float32 audio of takes to listen to, by recording id.
     """
 
     clips: list[dict[str, str | float]]
     tfjs_max_abs_error: float
     reason: str = ""
+    sanity: Mapping[str, float] = dataclasses.field(default_factory=dict)
     renderings: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
@@ -86,27 +89,38 @@ def _watch_parent() -> None:
 
 
 def evaluate_trial(
-    bundles: Sequence[pathlib.Path], *, takes: Sequence[HeldOut], pool: Pool, config: SweepConfig
+    bundles: Sequence[pathlib.Path],
+    *,
+    takes: Sequence[HeldOut],
+    probes: Sequence[Probe],
+    pool: Pool,
+    config: SweepConfig,
 ) -> list[Evaluation]:
     """Evaluates the bundles of one trial; a bundle that cannot be measured carries the reason."""
     settings = [read_settings(bundle) for bundle in bundles]
     runs = [
-        BundleRun(bundle, decoder_inputs(take.features, kind=own.input))
+        BundleRun(bundle, inputs)
         for bundle, own in zip(bundles, settings, strict=True)
-        for take in takes
+        for inputs in (
+            *(decoder_inputs(take.features, kind=own.input) for take in takes),
+            *(probe.inputs(own.input) for probe in probes),
+        )
     ]
     controls = run_bundles(runs)
-    tasks = [
-        pool.submit(render_and_measure, take, controls=made, settings=own, tracker=config.features.f0_tracker)
-        for own, start in zip(settings, range(0, len(runs), len(takes)), strict=True)
-        for take, made in zip(takes, controls[start : start + len(takes)], strict=True)
+    size, tracker = len(takes) + len(probes), config.features.f0_tracker
+    pending = []
+    for own, start in zip(settings, range(0, len(runs), size), strict=True):
+        made = controls[start : start + size]
+        tasks = [
+            pool.submit(render_and_measure, take, controls=one, settings=own, tracker=tracker)
+            for take, one in zip(takes, made[: len(takes)], strict=True)
+        ]
+        sanity = pool.submit(render_and_probe, probes, controls=made[len(takes) :], settings=own, tracker=tracker)
+        pending.append((tasks, sanity))
+    return [
+        _collect(*waiting, takes, _tfjs_error(bundle, runs[index * size], controls[index * size]))
+        for index, (bundle, waiting) in enumerate(zip(bundles, pending, strict=True))
     ]
-    evaluations = []
-    for index, bundle in enumerate(bundles):
-        part = slice(index * len(takes), (index + 1) * len(takes))
-        error = _tfjs_error(bundle, runs[part.start], controls[part.start])
-        evaluations.append(_collect(tasks[part], takes, error))
-    return evaluations
 
 
 def decoder_inputs(take: TakeFeatures, *, kind: str) -> np.ndarray:
@@ -118,9 +132,45 @@ def render_and_measure(
     take: HeldOut, *, controls: np.ndarray, settings: BundleSettings, tracker: str
 ) -> tuple[dict[str, str | float], np.ndarray | None]:
     """One row of the clip table, and the audio where it is to be kept."""
-    audio = synthesise(
+    audio = _synthesised(controls, take.features.f0_hz, settings=settings)
+    row = clip_row(
+        take,
+        audio,
+        sample_rate_hz=settings.sample_rate_hz,
+        frame_rate_hz=settings.frame_rate_hz,
+        tracker=tracker,
+    )
+    return row, audio if take.listen else None
+
+
+def clip_row(
+    take: HeldOut, audio: np.ndarray, *, sample_rate_hz: int, frame_rate_hz: float, tracker: str
+) -> dict[str, str | float]:
+    """One row of the clip table for a rendering, whoever made it."""
+    metrics = evaluate_take(
+        take.features, audio, sample_rate_hz=sample_rate_hz, frame_rate_hz=frame_rate_hz, tracker=tracker
+    )
+    row = {"split": take.split, "recording_id": take.features.recording_id, "take_id": take.features.take_id}
+    return {**row, **metrics}
+
+
+def render_and_probe(
+    probes: Sequence[Probe], *, controls: Sequence[np.ndarray], settings: BundleSettings, tracker: str
+) -> dict[str, float]:
+    """The sanity measures of one model; empty without probes."""
+    return measure_sanity(
+        probes,
+        [_synthesised(made, probe.f0_hz, settings=settings) for probe, made in zip(probes, controls, strict=True)],
+        sample_rate_hz=settings.sample_rate_hz,
+        frame_rate_hz=settings.frame_rate_hz,
+        tracker=tracker,
+    )
+
+
+def _synthesised(controls: np.ndarray, f0_hz: np.ndarray, *, settings: BundleSettings) -> np.ndarray:
+    return synthesise(
         controls,
-        take.features.f0_hz,
+        f0_hz,
         harmonics=settings.harmonics,
         noise_bands=settings.noise_bands,
         hop=settings.hop,
@@ -128,15 +178,6 @@ def render_and_measure(
         noise_seed=settings.noise_seed,
         reverb=settings.reverb,
     )
-    metrics = evaluate_take(
-        take.features,
-        audio,
-        sample_rate_hz=settings.sample_rate_hz,
-        frame_rate_hz=settings.frame_rate_hz,
-        tracker=tracker,
-    )
-    row = {"split": take.split, "recording_id": take.features.recording_id, "take_id": take.features.take_id}
-    return {**row, **metrics}, audio if take.listen else None
 
 
 def _tfjs_error(bundle: pathlib.Path, run: BundleRun, controls: np.ndarray) -> float:
@@ -146,6 +187,7 @@ def _tfjs_error(bundle: pathlib.Path, run: BundleRun, controls: np.ndarray) -> f
 
 def _collect(
     tasks: Sequence[concurrent.futures.Future[tuple[dict[str, str | float], np.ndarray | None]]],
+    sanity: concurrent.futures.Future[dict[str, float]],
     takes: Sequence[HeldOut],
     tfjs_error: float,
 ) -> Evaluation:
@@ -153,10 +195,10 @@ def _collect(
         reason = f"TensorFlow.js and TensorFlow differ by {tfjs_error:.2g}, more than {TFJS_TOLERANCE:g}"
         return Evaluation([], tfjs_error, reason)
     try:
-        results = [task.result() for task in tasks]
+        results, measures = [task.result() for task in tasks], sanity.result()
     except TinyTimbreError as error:
         return Evaluation([], tfjs_error, str(error))
     audio = {
         take.features.recording_id: made for take, (_, made) in zip(takes, results, strict=True) if made is not None
     }
-    return Evaluation([row for row, _ in results], tfjs_error, renderings=audio)
+    return Evaluation([row for row, _ in results], tfjs_error, sanity=measures, renderings=audio)

@@ -13,8 +13,8 @@ from tfx.dsl.components.base.base_executor import BaseExecutor
 
 from components.channels import Artifacts, folder, only
 from components.quality_evaluator.evaluation import Evaluation, HeldOut, evaluate_trial, evaluation_pool
-from components.quality_evaluator.held_out import held_out
-from components.quality_evaluator.store import EvaluationStore, evaluation_key
+from components.quality_evaluator.held_out import held_out, measure_baseline, sanity_probes
+from components.quality_evaluator.store import EvaluationStore, baseline_key, evaluation_key
 from components.quality_evaluator.tables import sweep_tables
 from components.resources import jobs
 from components.sweep_report import RENDERINGS, original_path, rendering_path, sound_files
@@ -37,10 +37,12 @@ class Executor(BaseExecutor):
         models = load_models(bundles)
         keys = _keys(models, bundles=bundles, features=features, code_version=exec_properties["code_version"])
         takes = {name: held_out(features, instrument=name, config=config) for name in _instruments(models)}
-        _evaluate(models, keys=keys, takes=takes, bundles=bundles, store=store, config=config)
+        _evaluate(models, keys=keys, takes=takes, features=features, bundles=bundles, store=store, config=config)
         evaluations = {model.candidate_id: _evaluated(store, keys[model.candidate_id]) for model in models}
         plan, trials = SweepPlan.load(folder(input_dict, "plan")), TrialStore(exec_properties["store"])
-        tables = sweep_tables(plan, store=trials, models=models, evaluations=evaluations)
+        version = exec_properties["code_version"]
+        baselines = _baselines(takes, features=features, code_version=version, store=store, config=config)
+        tables = sweep_tables(plan, store=trials, models=models, evaluations=evaluations, baselines=baselines)
         tables.save(output)
         _save_sounds(models, keys=keys, takes=takes, store=store, output=output)
         boards = pathlib.Path(exec_properties["boards"])
@@ -75,6 +77,7 @@ def _evaluate(
     *,
     keys: Mapping[str, str],
     takes: Mapping[str, Sequence[HeldOut]],
+    features: pathlib.Path,
     bundles: pathlib.Path,
     store: EvaluationStore,
     config: SweepConfig,
@@ -83,12 +86,33 @@ def _evaluate(
     missing = [
         list(group) for group in _by_trial(model for model in models if not store.read(keys[model.candidate_id]))
     ]
+    names = {group[0].instrument for group in missing}
+    probes = {name: sanity_probes(features, takes=takes[name], instrument=name, config=config) for name in names}
     with evaluation_pool(jobs()) as pool:
         for group in track(missing, label="quality", unit="models"):
             paths = [bundles / model.path for model in group]
-            found = evaluate_trial(paths, takes=takes[group[0].instrument], pool=pool, config=config)
+            name = group[0].instrument
+            found = evaluate_trial(paths, takes=takes[name], probes=probes[name], pool=pool, config=config)
             for model, evaluation in zip(group, found, strict=True):
                 store.write(keys[model.candidate_id], evaluation)
+
+
+def _baselines(
+    takes: Mapping[str, Sequence[HeldOut]],
+    *,
+    features: pathlib.Path,
+    code_version: str,
+    store: EvaluationStore,
+    config: SweepConfig,
+) -> dict[str, Evaluation]:
+    """By instrument; kept like evaluations of models."""
+    found = {}
+    for name, fingerprint in load_index(features).fingerprints.items():
+        key = baseline_key(fingerprint=fingerprint, code_version=code_version)
+        if name in takes and store.read(key) is None:
+            store.write(key, measure_baseline(features, takes=takes[name], instrument=name, config=config))
+        found[name] = store.read(key) or Evaluation([], 0.0)
+    return found
 
 
 def _by_trial(models: Iterator[WebModel]) -> Iterator[list[WebModel]]:

@@ -46,10 +46,16 @@ class EvaluationStore:
             "clips": evaluation.clips,
             "tfjs_max_abs_error": evaluation.tfjs_max_abs_error,
             "reason": evaluation.reason,
+            "sanity": dict(evaluation.sanity),
         }
         (partial / "clips.json").write_text(json.dumps(content))
         shutil.rmtree(self.folder(key), ignore_errors=True)
         partial.rename(self.folder(key))
+
+
+def baseline_key(*, fingerprint: str, code_version: str) -> str:
+    """Forty hexadecimal digits for an instrument's baseline, which has no bundle."""
+    return hashlib.sha256(f"baseline {fingerprint} {code_version}".encode()).hexdigest()[:40]
 
 
 def evaluation_key(bundle: pathlib.Path, *, fingerprint: str, code_version: str) -> str:

@@ -9,12 +9,16 @@ import pandas as pd
 
 from components.quality_evaluator.evaluation import Evaluation
 from components.web_models import WebModel
+from tinytimbre.quality.baseline import BASELINE
+from tinytimbre.quality.verdict import SANITY
 from tinytimbre.report.tables import (
     CANDIDATE_COLUMNS,
     CLIP_COLUMNS,
     CURVE_COLUMNS,
+    DIAGNOSTIC_CLIP_COLUMNS,
     METRIC_COLUMNS,
     TRIAL_COLUMNS,
+    TRIAL_DETAIL_COLUMNS,
     SweepTables,
     metric_means,
 )
@@ -22,12 +26,21 @@ from tinytimbre.sweep import RungResult, SweepPlan, Trial, TrialStore
 
 
 def sweep_tables(
-    plan: SweepPlan, *, store: TrialStore, models: Sequence[WebModel], evaluations: Mapping[str, Evaluation]
+    plan: SweepPlan,
+    *,
+    store: TrialStore,
+    models: Sequence[WebModel],
+    evaluations: Mapping[str, Evaluation],
+    baselines: Mapping[str, Evaluation],
 ) -> SweepTables:
-    """Tables without verdicts and sounds; `evaluations` by candidate id."""
-    clips = _table(_clip_rows(models, evaluations), CLIP_COLUMNS)
+    """Tables without verdicts and sounds; `evaluations` by candidate id, `baselines` by instrument."""
+    rows = [*_clip_rows(models, evaluations), *_baseline_rows(baselines)]
+    clips = _table(rows, (*CLIP_COLUMNS, *DIAGNOSTIC_CLIP_COLUMNS))
     return SweepTables(
-        trials=_table((_trial_row(trial, plan=plan, store=store) for trial in plan.trials), TRIAL_COLUMNS),
+        trials=_table(
+            (_trial_row(trial, plan=plan, store=store) for trial in plan.trials),
+            (*TRIAL_COLUMNS, *TRIAL_DETAIL_COLUMNS),
+        ),
         candidates=_candidates(plan, models=models, evaluations=evaluations, clips=clips),
         clips=clips,
         curves=_table(_curve_rows(plan, store=store), CURVE_COLUMNS),
@@ -46,6 +59,7 @@ def _trial_row(trial: Trial, *, plan: SweepPlan, store: TrialStore) -> dict[str,
     spec = trial.decoder.model_dump()
     return {
         **{key: getattr(trial, key) for key in ("trial_id", "instrument", "stratum", "parameters", "decoder_mflops")},
+        **{key: getattr(trial, key) for key in TRIAL_DETAIL_COLUMNS},
         **{key: value for key, value in spec.items() if key != "kind"},
         "decoder": trial.decoder.kind,
         "reverb_bands": trial.decoder.reverb_bands,
@@ -78,6 +92,12 @@ def _clip_rows(models: Sequence[WebModel], evaluations: Mapping[str, Evaluation]
             yield {"candidate_id": model.candidate_id, "instrument": model.instrument, **clip}
 
 
+def _baseline_rows(baselines: Mapping[str, Evaluation]) -> Iterable[dict[str, Any]]:
+    for instrument, evaluation in baselines.items():
+        for clip in evaluation.clips:
+            yield {"candidate_id": BASELINE, "instrument": instrument, **clip}
+
+
 def _candidates(
     plan: SweepPlan, *, models: Sequence[WebModel], evaluations: Mapping[str, Evaluation], clips: pd.DataFrame
 ) -> pd.DataFrame:
@@ -93,10 +113,12 @@ def _candidates(
                 "tfjs_max_abs_error": evaluation.tfjs_max_abs_error,
                 "status": "failed" if evaluation.reason else "evaluated",
                 "reason": evaluation.reason,
+                "family": trial.family,
+                **{name: evaluation.sanity.get(name) for name in SANITY},
             }
         )
-    columns = [*(column for column in CANDIDATE_COLUMNS if column not in METRIC_COLUMNS), "reason"]
-    return _table(rows, columns).join(metric_means(clips), on="candidate_id")
+    columns = [column for column in CANDIDATE_COLUMNS if column not in METRIC_COLUMNS]
+    return _table(rows, (*columns, "reason", "family", *SANITY)).join(metric_means(clips), on="candidate_id")
 
 
 def _curve_rows(plan: SweepPlan, *, store: TrialStore) -> Iterable[dict[str, Any]]:

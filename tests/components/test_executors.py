@@ -19,6 +19,8 @@ from tinytimbre.export.bundle import validate_bundle
 from tinytimbre.export.size import measure_bundle
 from tinytimbre.features.artifact import load_index, load_statistics
 from tinytimbre.features.examples import SPLITS, read_features
+from tinytimbre.quality.baseline import BASELINE
+from tinytimbre.quality.verdict import SANITY
 from tinytimbre.report.tables import SweepTables
 from tinytimbre.sweep import SweepPlan, TrialStore
 
@@ -125,11 +127,44 @@ def test_every_model_is_measured_on_every_held_out_take(finished: Finished) -> N
     assert set(tables.curves["trial_id"]) == set(tables.trials["trial_id"])
 
 
+def test_every_model_is_tried_as_transfer_plays_it_and_beside_a_baseline(finished: Finished) -> None:
+    tables = SweepTables.load(finished.folder("QualityEvaluator", "report"))
+    measures = tables.candidates[list(SANITY)].astype(float)
+    assert measures.notna().all(axis=None)
+    assert (measures >= 0).all(axis=None)
+    baseline = tables.clips[tables.clips["candidate_id"] == BASELINE]
+    of_a_model = tables.clips[tables.clips["candidate_id"] == tables.candidates["candidate_id"].iloc[0]]
+    assert sorted(baseline["recording_id"]) == sorted(of_a_model["recording_id"])
+    # Eight harmonics at 0.8 ** k are a fixed spectrum, which a filter can learn; twelve steps of training are not much.
+    assert baseline["log_spectral_db"].mean() < of_a_model["log_spectral_db"].mean()
+    assert set(tables.trials["seed"]) == {0}
+    assert tables.candidates["family"].str.contains("learning_rate").all()
+
+
+def test_a_model_that_collapses_is_not_selected(finished: Finished) -> None:
+    gates = finished.bench.config.gates.model_copy(update={"sanity_level_step_db": 1e-6})
+    strict = Bench(finished.bench.folder, finished.bench.config.model_copy(update={"gates": gates}), runs=200)
+    folder = pathlib.Path(strict.run("ModelSelector", finished.outputs["QualityEvaluator"])["selection"].uri)
+    verdict = SweepTables.load(folder).verdicts["reed"]
+    assert verdict.chosen is None
+    assert {outcome.stage for outcome in verdict.outcomes} == {"collapsed"}
+    assert "collapses" in (folder / "report.html").read_text()
+
+
+def test_the_models_in_the_report_have_an_opinion(finished: Finished) -> None:
+    tables = SweepTables.load(finished.folder("ModelSelector", "selection"))
+    heard = {clip.candidate_id for clip in tables.audio if clip.candidate_id}
+    scored = tables.candidates.dropna(subset="visqol_mos")
+    assert set(scored["candidate_id"]) == heard
+    assert scored["visqol_mos"].between(1, 5).all()
+
+
 def test_evaluations_are_kept(finished: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_: object, **__: object) -> None:
         raise AssertionError("evaluated again")
 
     monkeypatch.setattr("components.quality_evaluator.executor.evaluate_trial", never)
+    monkeypatch.setattr("components.quality_evaluator.executor.measure_baseline", never)
     inputs = {**finished.outputs["FeatureExtractor"], **finished.outputs["SweepPlanner"]}
     again = finished.bench.run("QualityEvaluator", {**inputs, **finished.outputs["TfjsExporter"]})["report"]
     before, after = finished.folder("QualityEvaluator", "report"), pathlib.Path(again.uri)

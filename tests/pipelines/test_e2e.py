@@ -198,13 +198,16 @@ def test_report_is_built_again(sweep: Sweep, tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
-def test_every_notebook_runs_from_top_to_bottom(sweep: Sweep, path: pathlib.Path) -> None:
+def test_every_notebook_runs_from_top_to_bottom(sweep: Sweep, path: pathlib.Path, tmp_path: pathlib.Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     assert not any(cell.get("outputs") for cell in notebook.cells), "notebooks are stored without outputs"
     (parameters,) = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
-    parameters.source = f"workspace = {str(sweep.workspace)!r}"
+    places = {"workspace": sweep.workspace, "publish_to": tmp_path / "out", "answers_file": tmp_path / "answers.json"}
+    parameters.source += "".join(f"\n{name} = {str(place)!r}" for name, place in places.items()) + "\npublish = True"
     NotebookClient(notebook, timeout=300, kernel_name="python3").execute(cwd=str(path.parent))
     assert any("image/png" in output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", []))
+    assert (tmp_path / "out" / "index.json").is_file() == (path.stem == "publishing")
+    assert (tmp_path / "answers.json").is_file() == (path.stem == "listening")
 
 
 def test_render_plays_a_recording(sweep: Sweep, tmp_path: pathlib.Path) -> None:

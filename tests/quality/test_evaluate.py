@@ -40,6 +40,7 @@ def test_itself():
     assert values == {
         "log_spectral_db": 0,
         "mel_spectral_db": 0,
+        "mfcc_db": 0,
         "loudness_db": 0,
         "f0_accuracy_points": 100,
         "f0_cents": 0,

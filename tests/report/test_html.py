@@ -121,6 +121,15 @@ def test_missing_trials_evaluations_and_verdicts_are_shown(sweep, tmp_path):
     assert "<audio" not in page
 
 
+def test_floor_knee_and_opinion_are_shown(sweep, page, tmp_path):
+    assert "The seed-to-seed floor was not measured" in page
+    assert "The knee of the front" in page
+    assert "ViSQOL (decides nothing)" not in page
+    heard = dataclasses.replace(sweep, candidates=sweep.candidates.assign(visqol_mos=4.25), audio=[])
+    write_report(heard, output=tmp_path / "report.html")
+    assert "ViSQOL (decides nothing)</span><b>4.25</b><small>best model 4.25" in (tmp_path / "report.html").read_text()
+
+
 def test_sounds_can_be_decoded_again(page):
     sounds = re.findall(r"data:audio/mpeg;base64,([^']+)'", page)
     assert len(sounds) >= 12
@@ -142,6 +151,16 @@ def test_number_and_length_of_clips_are_limited(sweep, tmp_path):
     few, everything = (tmp_path / "few.html").read_text(), (tmp_path / "all.html").read_text()
     assert few.count("<audio") == everything.count("<audio") / 2
     assert len(few) < len(everything)
+
+
+def test_a_hundred_trials_of_eight_instruments_stay_under_25_megabytes(tmp_path):
+    """One of the eight is made, with one of its four recordings of six seconds; nothing is shared between them."""
+    tables = sweep_tables(tmp_path, instruments=("flute",), trials=13, takes=12, seconds=6.0)
+    sizes = []
+    for name, sounds in (("heard", tables.audio), ("silent", [])):
+        write_report(dataclasses.replace(tables, audio=sounds), output=tmp_path / name, max_clips=1)
+        sizes.append((tmp_path / name).stat().st_size)
+    assert 8 * (sizes[1] + 4 * (sizes[0] - sizes[1])) < 25e6
 
 
 def test_clip_of_another_rate_and_channels_becomes_16_khz_mono(tmp_path):

@@ -105,3 +105,17 @@ def test_agreements_compare_the_ends_of_rungs(sweep):
     early, final = (pd.Series([curves[trial, step] for trial in done["trial_id"]]) for step in (100, 900))
     assert found.n == len(done)
     assert found.correlation == pytest.approx(early.rank().corr(final.rank()))
+
+
+def test_candidates_carry_family_and_sanity_into_the_gates(sweep):
+    table = sweep.candidates.assign(family="w=1", octave_level_db=3.0, level_step_db=np.nan)
+    (one, *_) = report_tables.candidates_of(table, instrument="flute")
+    assert one.family == "w=1"
+    assert one.sanity == {"octave_level_db": 3.0}
+    (old, *_) = report_tables.candidates_of(sweep.candidates, instrument="flute")
+    assert (old.family, old.sanity) == ("", {})
+
+
+def test_means_hold_the_diagnostics_where_they_were_measured(sweep):
+    assert "mfcc_db" not in metric_means(sweep.clips)
+    assert (metric_means(sweep.clips.assign(mfcc_db=2.0))["mfcc_db"] == 2.0).all()

@@ -171,3 +171,34 @@ def test_failed_trials_are_not_promoted() -> None:
     plan = plan_sweep(config(), fingerprints={"flute": "a"})
     results = [RungResult(trial_id=t.trial_id, rung=0, step=1, status="failed", reason="x") for t in plan.trials]
     assert promote(plan, results, budget=BudgetConfig()) == []
+
+
+def test_one_configuration_goes_on_with_all_its_seeds() -> None:
+    space = {**SPACE, "seed": [0, 1, 2]}
+    plan = plan_sweep(SweepConfig(name="test", search=search(space=space)), fingerprints={"flute": "a"})
+    best = next(trial for trial in plan.trials if trial.decoder.kind == "cnn" and trial.seed == 1)
+    # Its other seeds are the worst of all.
+    losses = {t.trial_id: 9.0 if t.family == best.family else 2.0 + t.seed for t in plan.trials}
+    losses[best.trial_id] = 1.0
+    results = [
+        RungResult(trial_id=name, rung=0, step=1, status="done", validation_loss=loss) for name, loss in losses.items()
+    ]
+    budget = BudgetConfig(eta=3, strata=4)
+    chosen = set(promote(plan, results, budget=budget))
+    family = {trial.trial_id for trial in plan.trials if trial.family == best.family}
+    assert len(family) == 3
+    assert family <= chosen
+    # On the next rung it is whole again, and stays.
+    again = promote(plan, [result for result in results if result.trial_id in chosen], budget=budget)
+    assert family <= set(again)
+    assert len(again) < len(chosen)
+
+
+def test_two_seeds_are_promoted_like_others() -> None:
+    plan = plan_sweep(SweepConfig(name="test", search=search(space={**SPACE, "seed": [0, 1]})), fingerprints={"f": "a"})
+    results = [
+        RungResult(trial_id=t.trial_id, rung=0, step=1, status="done", validation_loss=float(t.seed))
+        for t in plan.trials
+    ]
+    kept = [plan.trial(trial_id) for trial_id in promote(plan, results, budget=BudgetConfig(eta=2, strata=1))]
+    assert {trial.seed for trial in kept} == {0}

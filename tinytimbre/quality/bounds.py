@@ -47,6 +47,19 @@ def takes_needed(values: np.ndarray, *, margin: float, confidence: float) -> int
     return max(MIN_TAKES, math.ceil((z * float(np.std(values, ddof=1)) / room) ** 2))
 
 
+def smallest_margin(values: np.ndarray, *, confidence: float) -> float | None:
+    """The smallest margin that as many takes, as spread as ``values``, show for an equal model with 80 % power.
+
+    ``(t_confidence + t_power) * sd / sqrt(n)`` with Student's t of n - 1 degrees of freedom; what lies below it cannot
+    be told from nothing with the takes at hand. None with fewer than 3.
+    """
+    n_takes = len(values)
+    if n_takes < MIN_TAKES:
+        return None
+    t = scipy.special.stdtrit(n_takes - 1, confidence) + scipy.special.stdtrit(n_takes - 1, POWER)
+    return float(t * np.std(values, ddof=1) / math.sqrt(n_takes))
+
+
 def _student_bound(values: np.ndarray, *, confidence: float) -> float:
     n_takes = len(values)
     quantile = scipy.special.stdtrit(n_takes - 1, confidence)

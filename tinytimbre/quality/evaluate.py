@@ -24,8 +24,8 @@ def evaluate_take(
         tracker: name of the pitch tracker, the one that made the features.
 
     Returns:
-        ``log_spectral_db``, ``mel_spectral_db``, ``loudness_db``, ``f0_accuracy_points`` (higher is better),
-        ``f0_cents``. The last two count the frames that `tinytimbre.features.statistics.is_played` in the
+        ``log_spectral_db``, ``mel_spectral_db``, ``mfcc_db``, ``loudness_db``, ``f0_accuracy_points`` (higher is
+        better), ``f0_cents``. The last two count the frames that `tinytimbre.features.statistics.is_played` in the
         reference (confidently voiced, not silent) and are NaN where there is none: the take is then left out
         of the pitch gates.
 
@@ -36,6 +36,7 @@ def evaluate_take(
         values = {
             "log_spectral_db": metrics.log_spectral_db(reference.audio, audio, sample_rate_hz=sample_rate_hz),
             "mel_spectral_db": metrics.mel_spectral_db(reference.audio, audio, sample_rate_hz=sample_rate_hz),
+            "mfcc_db": metrics.mfcc_db(reference.audio, audio, sample_rate_hz=sample_rate_hz),
         }
         loudness = loudness_db(audio, sample_rate_hz=sample_rate_hz, frame_rate_hz=frame_rate_hz)
         values["loudness_db"] = metrics.loudness_error_db(reference.loudness_db, loudness)

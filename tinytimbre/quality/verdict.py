@@ -11,13 +11,20 @@ from typing import Literal
 import pandas as pd
 import pydantic
 
+SANITY = (
+    "octave_f0_missed_points", "octave_level_db", "level_step_db", "voice_f0_missed_points", "voice_level_db",
+)  # fmt: skip
+"""Measures of `tinytimbre.quality.sanity`."""
+
 GateStatus = Literal["passed", "failed", "not shown"]
 Stage = Literal[
     "chosen",
+    "collapsed",
     "confirmed",
     "failed on test",
     "not shown on test",
     "failed on validation",
+    "undecidable",
     "outdone",
     "not tested",
     "not evaluated",
@@ -40,6 +47,13 @@ class Candidate(Record):
     decoder_mflops: float = pydantic.Field(0.0, ge=0)
     quantisation: str = ""
     failure: str = pydantic.Field("", description="why it could not be evaluated; empty where it was")
+    family: str = pydantic.Field("", description="the same for models that differ in their training seed alone")
+    sanity: dict[str, float] = pydantic.Field({}, description="measures of `tinytimbre.quality.sanity` by name")
+
+    @property
+    def trial_id(self) -> str:
+        """Of the training it comes from; its other quantisations share it."""
+        return self.candidate_id.removesuffix(f"-{self.quantisation}")
 
 
 class GateResult(Record):
@@ -61,11 +75,29 @@ class GateResult(Record):
     status: GateStatus
     reason: str
     takes_needed: int | None = pydantic.Field(None, description="for 80 % power, where the gate is not shown")
+    smallest_margin: float | None = pydantic.Field(
+        None, description="that these takes could show for an equal model with 80 % power"
+    )
+
+    floor: float | None = pydantic.Field(None, description="seed-to-seed floor, where it lies above the margin")
+
+    @property
+    def undecidable(self) -> bool:
+        """Whether the margin asks for more than two trainings of one configuration agree on."""
+        return self.floor is not None
 
     @property
     def passed(self) -> bool:
         """Whether the gate is shown to hold."""
         return self.status == "passed"
+
+
+class SeedFloor(Record):
+    """How much two trainings of one configuration differ: seeds compared on validation, RMS difference by metric."""
+
+    n_families: int = pydantic.Field(0, ge=0, description="configurations with at least 3 seeds; 0: not measured")
+    n_models: int = pydantic.Field(0, ge=0)
+    floors: dict[str, float] = {}
 
 
 class Outcome(Record):
@@ -95,6 +127,7 @@ class Verdict(Record):
     n_validation_takes: int = 0
     confidence: float
     test_order: tuple[str, ...] = pydantic.Field((), description="fixed on validation, before test was looked at")
+    floor: SeedFloor = SeedFloor()
     gates: tuple[GateResult, ...] = ()
     outcomes: tuple[Outcome, ...] = pydantic.Field((), description="every candidate, smallest first")
 

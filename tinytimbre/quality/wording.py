@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 from collections.abc import Mapping, Sequence
 
-from tinytimbre.quality.verdict import GateResult, Outcome
+from tinytimbre.quality.verdict import GateResult, Outcome, SeedFloor
 
 GATE_NAMES = {
     "log_spectral_db": ("log spectral distance", "dB"),
@@ -16,7 +16,14 @@ GATE_NAMES = {
     "worst_decile_log_spectral_db": ("log spectral distance of the worst tenth of the takes", "dB"),
     "absolute_loudness_db": ("own loudness error", "dB"),
     "absolute_log_spectral_db": ("own log spectral distance", "dB"),
+    "baseline_log_spectral_db": ("log spectral distance against a filtered sawtooth", "dB"),
+    "sanity_octave_f0_missed_points": ("frames at a wrong pitch, played an octave up or down", "%"),
+    "sanity_octave_level_db": ("stray of the level, played an octave up or down", "dB"),
+    "sanity_level_step_db": ("error of a level step of 6 dB", "dB"),
+    "sanity_voice_f0_missed_points": ("frames at a wrong pitch, following a voice", "%"),
+    "sanity_voice_level_db": ("loudness error, following a voice", "dB"),
 }
+UNSIGNED = ("absolute_", "sanity_")
 
 
 def size(n_bytes: int) -> str:
@@ -26,22 +33,28 @@ def size(n_bytes: int) -> str:
     return f"{n_bytes / 1e3:.1f} KB" if n_bytes < 1_000_000 else f"{n_bytes / 1e6:.1f} MB"
 
 
-def paired(result: GateResult, *, confidence: float, needed: int | None) -> str:
+def paired(result: GateResult, *, confidence: float) -> str:
     """The numbers of a gate with a bound, e.g. ``loudness error +0.21 dB …, 95 % bound +0.35 dB > margin 0.3 dB``."""
     name, unit = GATE_NAMES[result.gate]
     relation = "≤" if result.passed else ">"
     text = f"{name} {_number(result.mean)} {unit} against the reference"
     text += f", {confidence:.0%} bound {_number(result.bound)} {unit} {relation} margin {result.margin:g} {unit}"
     if result.status == "not shown":
-        text += f" (not shown with {result.n_takes} takes{_about(needed)})"
+        text += f" (not shown with {result.n_takes} takes{_power(result)})"
     return text
+
+
+def undecidable(metric: str, *, margin: float, floor: float) -> str:
+    """Why a margin cannot decide between two trainings."""
+    name, unit = GATE_NAMES[metric]
+    return f"{name}: not shown, its margin {margin:g} {unit} lies below the seed-to-seed floor {floor:.2f} {unit}"
 
 
 def guard(result: GateResult) -> str:
     """The numbers of a gate without a bound."""
     name, unit = GATE_NAMES[result.gate]
     relation = "≤" if result.mean is not None and result.mean <= result.margin else ">"
-    value = f"{result.mean:.2f}" if result.gate.startswith("absolute_") else _number(result.mean)
+    value = f"{result.mean:.2f}" if result.gate.startswith(UNSIGNED) else _number(result.mean)
     return f"{name} {value} {unit} {relation} {result.margin:g} {unit}"
 
 
@@ -99,6 +112,11 @@ def one_line(text: str) -> str:
     return "; ".join(line.strip() for line in text.splitlines() if line.strip())
 
 
+def nothing_sane() -> str:
+    """All candidates collapse."""
+    return "every evaluated model collapses when it is played as in timbre transfer"
+
+
 def confirmed() -> str:
     """Passed, but a smaller one did too."""
     return "passes every gate on test; a smaller one does too"
@@ -135,6 +153,7 @@ def summary(
     n_takes: int,
     confidence: float,
     smaller: Sequence[Outcome],
+    limits: Sequence[GateResult] = (),
 ) -> str:
     """One or two sentences that stand alone."""
     takes = f"{n_takes} test take{'' if n_takes == 1 else 's'}"
@@ -149,7 +168,32 @@ def summary(
         return f"{text}: it is also the smallest."
     if n_takes < 3:
         return f"{text}: that a smaller one is as good is not shown with {takes} (at least 3 are needed)."
-    return f"{text}: that a smaller one is as good is not shown with {takes}."
+    return f"{text}: that a smaller one is as good is not shown with {takes}.{_limits(limits)}"
+
+
+def floor_words(floor: SeedFloor) -> str:
+    """The seed-to-seed floor, or that nothing is known of it."""
+    if not floor.n_families:
+        return "The seed-to-seed floor was not measured: no configuration was trained to the end with 3 seeds."
+    values = ", ".join(f"{GATE_NAMES[m][0]} {value:.2f} {GATE_NAMES[m][1]}" for m, value in floor.floors.items())
+    return f"Two trainings of one configuration differ by (root mean square, {floor.n_models} models): {values}."
+
+
+def _limits(limits: Sequence[GateResult]) -> str:
+    """What stood in the way of the safest smaller candidate, where it was power or the floor."""
+    blurred = next((result for result in limits if result.undecidable), None)
+    if blurred is not None:
+        return f" Undecidable: {blurred.reason}."
+    weak = [result for result in limits if result.status == "not shown" and result.smallest_margin is not None]
+    if not weak:
+        return ""
+    worst = max(weak, key=lambda result: (result.smallest_margin or 0.0) / result.margin)
+    name, unit = GATE_NAMES[worst.gate]
+    needed = f"; about {worst.takes_needed} takes would be needed" if worst.takes_needed else ""
+    return (
+        f" The smallest margin that these takes could show in {name} is {worst.smallest_margin:.2f} {unit}, "
+        f"asked for is {worst.margin:g}{needed}."
+    )
 
 
 def why_not(outcome: Outcome) -> str:
@@ -161,5 +205,8 @@ def _number(value: float | None) -> str:
     return "none" if value is None else f"{value:+.2f}"
 
 
-def _about(needed: int | None) -> str:
-    return f"; about {needed} would be needed" if needed else ""
+def _power(result: GateResult) -> str:
+    """The smallest margin these takes could show, and how many takes the margin asked for would need."""
+    parts = [] if result.smallest_margin is None else [f"they could show {result.smallest_margin:.2f} at best"]
+    parts += [f"about {result.takes_needed} would be needed"] if result.takes_needed else []
+    return "".join(f"; {part}" for part in parts)

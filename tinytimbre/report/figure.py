@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pathlib
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tinytimbre.quality.wording import size
@@ -12,6 +13,7 @@ from tinytimbre.report.tables import SweepTables
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 COLOURS = {"gru": "#2563a8", "cnn": "#c2571a"}
 MARKERS = {"float32": "o", "float16": "s", "uint8": "^"}
@@ -19,7 +21,17 @@ COLUMNS = 2
 
 
 def write_figure(tables: SweepTables, *, output: pathlib.Path, metric: str = "log_spectral_db") -> None:
-    """Draws one panel per instrument; the suffix of ``output`` (.png or .svg) chooses the format."""
+    """Saves `front_figure`; the suffix of ``output`` (.png or .svg) chooses the format."""
+    figure = front_figure(tables, metric=metric)
+    output = pathlib.Path(output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    # No date inside: the same sweep gives the same bytes.
+    metadata = {"Date": None} if output.suffix == ".svg" else {}
+    figure.savefig(output, dpi=150, metadata=metadata)
+
+
+def front_figure(tables: SweepTables, *, metric: str = "log_spectral_db") -> Figure:
+    """One panel per instrument: every model, the front with its knee and intervals, the margin."""
     from matplotlib.figure import Figure
 
     names = tables.instruments
@@ -33,11 +45,43 @@ def write_figure(tables: SweepTables, *, output: pathlib.Path, metric: str = "lo
         panel.set_axis_off()
     handles, labels = _legend()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize=8.5)
-    output = pathlib.Path(output)
+    return figure
+
+
+def write_power_figure(
+    takes: Sequence[int],
+    accepted: Mapping[str, Sequence[float]],
+    *,
+    acceptable: Mapping[str, bool],
+    output: pathlib.Path,
+) -> None:
+    """Draws how often models of known quality are accepted, 0..1, over the number of test takes.
+
+    Args:
+        takes: the abscissa.
+        accepted: per kind of model a share for each number of takes.
+        acceptable: per kind of model whether accepting it is right.
+        output: .png or .svg.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.2, 4.2), layout="constrained", facecolor="white")
+    axes = figure.subplots()
+    for name, shares in accepted.items():
+        style = "o-" if acceptable[name] else "s--"
+        axes.plot(takes, [100 * share for share in shares], style, label=name, markersize=4, linewidth=1.4)
+    axes.axhline(5, color="#b3312c", linewidth=1)
+    axes.annotate("5 %", (takes[-1], 5), (4, 0), textcoords="offset points", va="center", color="#b3312c", fontsize=9)
+    axes.set_xscale("log")
+    axes.set_xticks(takes, [str(count) for count in takes], minor=False)
+    axes.set_xticks([], minor=True)
+    axes.set_xlabel("test takes", fontsize=9)
+    axes.set_ylabel("smaller model accepted, % of sweeps", fontsize=9)
+    axes.grid(color="#eceeef")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8.5, title="truth: the smaller model is", title_fontsize=8.5, alignment="left")
     output.parent.mkdir(parents=True, exist_ok=True)
-    # No date inside: the same sweep gives the same bytes.
-    metadata = {"Date": None} if output.suffix == ".svg" else {}
-    figure.savefig(output, dpi=150, metadata=metadata)
+    figure.savefig(output, dpi=150)
 
 
 def _panel(axes: Axes, data: dict, *, metric: str) -> None:
@@ -54,9 +98,7 @@ def _panel(axes: Axes, data: dict, *, metric: str) -> None:
             markeredgecolor="white",
             markeredgewidth=0.5,
         )
-    front = [points[candidate] for candidate in own["front"] if candidate in points]
-    sizes, values = [p["total_brotli"] for p in front], [p[metric] for p in front]
-    axes.step(sizes, values, where="post", color="#7a858f", linewidth=1.2)
+    _draw_front(axes, own, points, metric=metric)
     if own["limit"] is not None:
         axes.axhline(own["limit"], color="#b3312c", linestyle="--", linewidth=1.2)
     _name_roles(axes, data["roles"], points, metric=metric, worse=own["worse"])
@@ -65,6 +107,21 @@ def _panel(axes: Axes, data: dict, *, metric: str) -> None:
     # Room on the good side for the names, which stand where no point can be.
     room = 0.12 * (high - low)
     axes.set_ylim((low - room, high) if own["worse"] > 0 else (low, high + room))
+
+
+def _draw_front(axes: Axes, own: dict, points: dict[str, dict], *, metric: str) -> None:
+    """The front, its knee, and the intervals of the differences to the best."""
+    front = [points[candidate] for candidate in own["front"] if candidate in points]
+    sizes, values = [p["total_brotli"] for p in front], [p[metric] for p in front]
+    axes.step(sizes, values, where="post", color="#7a858f", linewidth=1.2)
+    for candidate, (low, high) in own["intervals"].items():
+        if candidate in points:
+            axes.vlines(points[candidate]["total_brotli"], low, high, color="#7a858f", linewidth=0.8)
+    if own["knee"] in points:
+        knee = points[own["knee"]]
+        axes.plot(
+            knee["total_brotli"], knee[metric], "d", markersize=11, markerfacecolor="none", markeredgecolor="#555"
+        )
 
 
 def _name_roles(axes: Axes, roles: dict[str, str], points: dict[str, dict], *, metric: str, worse: int) -> None:
@@ -107,5 +164,6 @@ def _legend() -> tuple[list, list[str]]:
 
     dots = [Line2D([], [], marker="o", linestyle="", color=colour) for colour in COLOURS.values()]
     shapes = [Line2D([], [], marker=marker, linestyle="", color="#666666") for marker in MARKERS.values()]
-    lines = [Line2D([], [], color="#7a858f"), Line2D([], [], color="#b3312c", linestyle="--")]
-    return [*dots, *shapes, *lines], [*(kind.upper() for kind in COLOURS), *MARKERS, "front", "best + margin"]
+    knee = Line2D([], [], marker="d", linestyle="", markerfacecolor="none", markeredgecolor="#555")
+    lines = [Line2D([], [], color="#7a858f"), knee, Line2D([], [], color="#b3312c", linestyle="--")]
+    return [*dots, *shapes, *lines], [*(kind.upper() for kind in COLOURS), *MARKERS, "front", "knee", "best + margin"]

@@ -21,11 +21,11 @@ from tinytimbre.durable import write_whole
 from tinytimbre.progress import track
 from tinytimbre.quality.gates import METRICS
 from tinytimbre.quality.verdict import Verdict
-from tinytimbre.quality.wording import GATE_NAMES, size
+from tinytimbre.quality.wording import GATE_NAMES, floor_words, size
 from tinytimbre.report import embed, html_tables
-from tinytimbre.report.data import plain, plot_data
+from tinytimbre.report.data import knee_for, plain, plot_data
 from tinytimbre.report.distillation import distillation_words
-from tinytimbre.report.tables import ROLES, AudioClip, SweepTables, agreements, why_no_verdict
+from tinytimbre.report.tables import OPINION_COLUMN, ROLES, AudioClip, SweepTables, agreements, why_no_verdict
 from tinytimbre.sweep.agreement import BIAS
 
 ROLE_NAMES = {"original": "Original", "best": "Best model", "chosen": "Chosen", "smaller": "Next smaller"}
@@ -58,6 +58,14 @@ def write_report(
     Raises:
         TinyTimbreError: a sound file is missing or unreadable.
     """
+    page = report_page(tables, title=title, max_clips=max_clips, max_clip_secs=max_clip_secs)
+    write_whole(pathlib.Path(output), page.encode())
+
+
+def report_page(
+    tables: SweepTables, *, title: str = "TinyTimbre sweep", max_clips: int = 4, max_clip_secs: float = 6.0
+) -> str:
+    """The page as text; arguments and errors as `write_report`'s."""
     listening = {
         instrument: _listening(tables, instrument, max_clips=max_clips, max_clip_secs=max_clip_secs)
         for instrument in track(tables.instruments, label="report", unit="instruments")
@@ -76,8 +84,14 @@ def write_report(
         "script": _asset("report.js"),
     }
     # One pass: braces in a name are never taken for a place of the template.
-    page = re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], _asset("page.html"))
-    write_whole(pathlib.Path(output), page.encode())
+    return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], _asset("page.html"))
+
+
+def inline_frame(page: str, *, height_px: int = 900) -> str:
+    """An HTML element that shows a whole page inside another one, such as a notebook, cut off from its styles."""
+    frame = f'<iframe srcdoc="{html.escape(page)}" style="width:100%;height:{height_px}px;border:0"></iframe>'
+    # IPython warns of HTML that begins with a frame: it knows frames by address only.
+    return f"<div>{frame}</div>"
 
 
 def _asset(name: str) -> str:
@@ -152,6 +166,7 @@ def _section(tables: SweepTables, instrument: str, listening: str) -> str:
         _verdict_words(tables, instrument),
         _tiles(tables, verdict),
         "<h3>Quality versus size</h3><div class='plot' data-plot='front'></div>",
+        _knee_words(tables, instrument),
         listening,
         _why(verdict),
         "<h3>Learning curves</h3><div class='plot' data-plot='curves'></div>",
@@ -167,8 +182,10 @@ def _section(tables: SweepTables, instrument: str, listening: str) -> str:
 
 def _verdict_words(tables: SweepTables, instrument: str) -> str:
     verdict = tables.verdicts.get(instrument)
-    words = verdict.summary if verdict else why_no_verdict(tables, instrument=instrument)
-    return f"<p class='verdict'>{html.escape(words)}</p>"
+    if verdict is None:
+        return f"<p class='verdict'>{html.escape(why_no_verdict(tables, instrument=instrument))}</p>"
+    floor = html.escape(floor_words(verdict.floor))
+    return f"<p class='verdict'>{html.escape(verdict.summary)}</p><p class='floor'>{floor}</p>"
 
 
 def _ranks(tables: SweepTables, instrument: str) -> str:
@@ -178,6 +195,18 @@ def _ranks(tables: SweepTables, instrument: str) -> str:
         return ""
     items = "".join(f"<li>{html.escape(found.words())}</li>" for found in own)
     return f"<h3>Do early rungs foretell the end?</h3><div class='why'><ul>{items}</ul><p>{BIAS}</p></div>"
+
+
+def _knee_words(tables: SweepTables, instrument: str) -> str:
+    own = tables.candidates[tables.candidates["instrument"] == instrument]
+    row = _candidate_row(tables, knee_for("log_spectral_db", own))
+    if row is None:
+        return ""
+    return (
+        f"<p class='floor'>The knee of the front, where more bytes begin to buy little: "
+        f"{html_tables.code(str(row['candidate_id']))}, {size(int(row['total_brotli']))}, "
+        f"{plain(row['log_spectral_db']):.2f} dB. It decides nothing.</p>"
+    )
 
 
 def _tiles(tables: SweepTables, verdict: Verdict | None) -> str:
@@ -194,6 +223,9 @@ def _tiles(tables: SweepTables, verdict: Verdict | None) -> str:
         unit = GATE_NAMES[metric][1].replace("points", "%")
         shown = [f"{plain(r[metric]):.2f} {unit}" if plain(r[metric]) is not None else "–" for r in (row, best)]
         tiles.append(_tile(METRIC_LABELS[metric].split(" (")[0], shown[0], shown[1]))
+    scores = [plain(r.get(OPINION_COLUMN)) for r in (row, best)]
+    if scores[0] is not None:
+        tiles.append(_tile("ViSQOL (decides nothing)", *("–" if score is None else f"{score:.2f}" for score in scores)))
     return f"<div class='tiles'>{''.join(tiles)}</div>"
 
 

@@ -19,7 +19,8 @@ CANDIDATE_HEADERS = {
     "candidate_id": "Model", "stage": "Verdict", "total_brotli": "Size", "total_bytes": "On disk",
     "parameters": "Parameters", "decoder_mflops": "MFLOP/s", "log_spectral_db": "Log spectral dB",
     "mel_spectral_db": "Mel dB", "loudness_db": "Loudness dB", "f0_accuracy_points": "Pitch acc. %",
-    "f0_cents": "Pitch cents", "tfjs_max_abs_error": "TF.js − TF", "teacher_id": "Distilled from", "words": "Why",
+    "f0_cents": "Pitch cents", "mfcc_db": "MFCC dB", "visqol_mos": "ViSQOL", "tfjs_max_abs_error": "TF.js − TF",
+    "teacher_id": "Distilled from", "words": "Why",
 }  # fmt: skip
 TRIAL_HEADERS = {
     "trial_id": "Trial", "status": "Status", "decoder": "Decoder", "input": "Input", "harmonics": "Harm.",
@@ -29,6 +30,7 @@ TRIAL_HEADERS = {
 }  # fmt: skip
 GATE_HEADERS = {
     "candidate_id": "Model", "split": "Split", "gate": "Gate", "mean": "Mean", "bound": "Bound", "margin": "Margin",
+    "smallest_margin": "Could show",
     "n_takes": "Takes", "status": "Result",
 }  # fmt: skip
 PAIR_HEADERS = {
@@ -43,7 +45,9 @@ BYTES = ("total_brotli", "total_bytes")
 IDS = ("candidate_id", "trial_id", "teacher_id", "student", "twin", "teacher")
 LONG = ("words", "reason")
 TEXTS = (*IDS, *LONG, "stage", "status", "decoder", "input", "split", "gate", "quantisation", "better")
-MARKS = {"failed": "bad", "chosen": "good", "confirmed": "good", "passed": "good", "distilled": "good"}
+MARKS = {
+    "failed": "bad", "collapsed": "bad", "chosen": "good", "confirmed": "good", "passed": "good", "distilled": "good",
+}  # fmt: skip
 
 
 def code(text: str) -> str:

@@ -19,7 +19,7 @@ import soundfile
 
 from tinytimbre.errors import TinyTimbreError
 from tinytimbre.quality import wording
-from tinytimbre.quality.verdict import Candidate, Verdict
+from tinytimbre.quality.verdict import SANITY, Candidate, Verdict
 from tinytimbre.sweep.agreement import RankAgreement, rank_agreements
 
 Role = Literal["original", "best", "chosen", "smaller"]
@@ -39,6 +39,10 @@ CANDIDATE_COLUMNS = (
 )  # fmt: skip
 CLIP_COLUMNS = ("candidate_id", "instrument", "split", "recording_id", "take_id", *METRIC_COLUMNS)
 CURVE_COLUMNS = ("trial_id", "step", "train_loss", "validation_loss")
+# Newer than the first tables that were saved: shown where they are there.
+DIAGNOSTIC_CLIP_COLUMNS = ("mfcc_db",)
+OPINION_COLUMN = "visqol_mos"  # of the models that are heard in the report
+TRIAL_DETAIL_COLUMNS = ("learning_rate", "seed")
 TABLES = {"trials": TRIAL_COLUMNS, "candidates": CANDIDATE_COLUMNS, "clips": CLIP_COLUMNS, "curves": CURVE_COLUMNS}
 
 
@@ -122,6 +126,10 @@ def empty_table(name: str) -> pd.DataFrame:
 def candidates_of(candidates: pd.DataFrame, *, instrument: str) -> list[Candidate]:
     """The rows of one instrument as the gates want them; failed ones too, they have no clips."""
     own = candidates[(candidates["instrument"] == instrument) & candidates["total_brotli"].notna()]
+    indexed = own.set_index("candidate_id")
+    families = indexed["family"].to_dict() if "family" in own else {}
+    measures = indexed[[name for name in SANITY if name in own]].astype(float)
+    sanity = {name: row.dropna().to_dict() for name, row in measures.iterrows()}
     # Tables of earlier versions lack the reasons.
     own = own.assign(reason=own["reason"].fillna("") if "reason" in own.columns else "")
     columns = ["candidate_id", "total_brotli", "parameters", "decoder_mflops", "quantisation", "reason"]
@@ -134,6 +142,8 @@ def candidates_of(candidates: pd.DataFrame, *, instrument: str) -> list[Candidat
             decoder_mflops=float(mflops),
             quantisation=str(quantisation),
             failure=str(reason),
+            family=families.get(candidate_id, ""),
+            sanity=sanity.get(candidate_id, {}),
         )
         for candidate_id, n_bytes, parameters, mflops, quantisation, reason in own[columns].to_numpy(object)
     ]
@@ -163,7 +173,8 @@ def agreements(tables: SweepTables) -> list[RankAgreement]:
 def metric_means(clips: pd.DataFrame, *, split: str = "test") -> pd.DataFrame:
     """Mean over takes of every metric (recordings of one take averaged first); index ``candidate_id``."""
     own = clips[clips["split"] == split]
-    per_take = own.groupby(["candidate_id", "take_id"], observed=True)[list(METRIC_COLUMNS)].mean()
+    known = [*METRIC_COLUMNS, *(column for column in DIAGNOSTIC_CLIP_COLUMNS if column in clips)]
+    per_take = own.groupby(["candidate_id", "take_id"], observed=True)[known].mean()
     # A table without a row has no number type, and None instead of NaN once it has been saved.
     return per_take.groupby("candidate_id", observed=True).mean().astype(float)
 

@@ -55,6 +55,12 @@ class Trial(pydantic.BaseModel):
     estimated_bytes: int
     distillation: Distillation | None = None
 
+    @property
+    def family(self) -> str:
+        """What trials of one instrument share that differ in their training seed alone."""
+        values = {**self.decoder.model_dump(), "learning_rate": self.learning_rate}
+        return " ".join(f"{key}={value}" for key, value in values.items())
+
 
 class SweepPlan(pydantic.BaseModel):
     """All trials, the step at which each rung ends and, once students are planned, each instrument's teacher."""

@@ -123,7 +123,7 @@
     if (!points.length) { element("p", box, { className: "none", textContent: "No exported model was evaluated." }); return; }
     const values = points.map((point) => point[metric.name]);
     const onFront = points.filter((point) => metric.front.includes(point.candidate_id)).map((point) => point[metric.name]);
-    const kept = [...onFront, ...known([metric.limit]), ...known(Object.values(metric.bounds))];
+    const kept = [...onFront, ...known([metric.limit]), ...known(Object.values(metric.intervals).flat())];
     // A few hopeless models must not flatten the rest: they are drawn at the edge.
     const worst = quantile(values.map((value) => value * metric.worse), 0.85) * metric.worse;
     const best = metric.worse > 0 ? Math.min(...values) : Math.max(...values);
@@ -147,8 +147,8 @@
       const path = steps.slice(1).map(([x, y]) => `H${x}V${y}`).join("");
       svg("path", { class: "front", d: `M${steps[0]}${path}` }, root);
     }
-    for (const [id, bound] of Object.entries(metric.bounds)) {
-      if (byId[id]) svg("line", { class: "whisker", x1: sx(byId[id].total_brotli), x2: sx(byId[id].total_brotli), y1: inside(byId[id][metric.name]), y2: inside(bound) }, root);
+    for (const [id, [from, to]] of Object.entries(metric.intervals)) {
+      if (byId[id]) svg("line", { class: "whisker", x1: sx(byId[id].total_brotli), x2: sx(byId[id].total_brotli), y1: inside(from), y2: inside(to) }, root);
     }
     const targets = points.map((point) => {
       const [x, y] = [sx(point.total_brotli), inside(point[metric.name])];
@@ -156,13 +156,20 @@
       mark(shape(point.quantisation), x, y, 4.2, { class: `point ${point.decoder} ${off ? "off" : ""}` }, root);
       return { x, y, text: describe(point) };
     });
-    const named = {};
+    const named = metric.knee && byId[metric.knee] ? { [metric.knee]: ["knee"] } : {};
     for (const [role, id] of Object.entries(instrument.roles)) if (byId[id]) (named[id] ||= []).push(role === "smaller" ? "next smaller" : role);
+    const written = [];
     for (const [id, names] of Object.entries(named)) {
       const [x, y] = [sx(byId[id].total_brotli), inside(byId[id][metric.name])];
       svg("circle", { class: "ring", cx: x, cy: y, r: 9.5 }, root);
       const start = x < width * 0.3;
-      svg("text", { class: "mark", x: start ? x - 6 : x + 6, y: y + (metric.worse > 0 ? 24 : -14), "text-anchor": start ? "start" : "end", text: names.join(" = ") }, root);
+      const text = names.join(" = ");
+      const span = start ? [x - 6, x - 6 + 7 * text.length] : [x + 6 - 7 * text.length, x + 6];
+      let at = y + (metric.worse > 0 ? 24 : -14);
+      // Names of neighbours would lie on each other.
+      while (written.some((w) => w.span[0] < span[1] && span[0] < w.span[1] && Math.abs(w.at - at) < 13)) at += metric.worse > 0 ? 13 : -13;
+      written.push({ span, at });
+      svg("text", { class: "mark", x: start ? x - 6 : x + 6, y: at, "text-anchor": start ? "start" : "end", text }, root);
     }
     hover(root, targets);
     box.append(root);
@@ -212,7 +219,7 @@
     const frontBox = section.querySelector("[data-plot=front]");
     const chosen = +(frontBox.dataset.metric || 0);
     frontBox.replaceChildren();
-    const bar = legend(frontBox, [...colours, ["", "● float32  ■ float16  ▲ uint8"], ["", "— front"], ["dash", "margin"]]);
+    const bar = legend(frontBox, [...colours, ["", "● float32  ■ float16  ▲ uint8"], ["", "— front"], ["", "| interval of the difference to the best"], ["dash", "margin"]]);
     const select = element("select", bar, { ariaLabel: "Metric" });
     instrument.metrics.forEach((metric, index) => element("option", select, { value: index, textContent: data.labels[metric.name], selected: index === chosen }));
     select.addEventListener("change", () => { frontBox.dataset.metric = select.value; draw(section); });

@@ -1,0 +1,86 @@
+"""What was measured on each take, as the gates want it: one value per candidate, metric and take."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from tinytimbre.quality.baseline import BASELINE
+
+METRICS = ("log_spectral_db", "mel_spectral_db", "loudness_db", "f0_accuracy_points", "f0_cents")
+HIGHER_IS_BETTER = ("f0_accuracy_points",)
+MAX_CENTS = 50.0
+SPLITS: tuple[Split, ...] = ("validation", "test")
+Split = Literal["validation", "test"]
+
+
+class TakeValues:
+    """Means over the recordings of each take, of the candidates of one instrument and its baseline."""
+
+    def __init__(self, clips: pd.DataFrame) -> None:
+        self._means = {split: _TakeMeans.of(clips[clips["split"] == split]) for split in SPLITS}
+
+    def n_takes(self, split: Split) -> int:
+        """Takes of a split."""
+        return len(self._means[split].take_ids)
+
+    def tables(self, split: Split) -> dict[str, pd.DataFrame]:
+        """By metric: a row per candidate, a column per take; without the baseline."""
+        means = self._means[split]
+        return {
+            metric: pd.DataFrame(means.values[..., index], index=list(means.rows), columns=means.take_ids).drop(
+                index=BASELINE, errors="ignore"
+            )
+            for index, metric in enumerate(METRICS)
+        }
+
+    def evaluated(self) -> dict[str, float]:
+        """Mean log spectral distance on the validation takes, of the candidates that have them all."""
+        means = {name: self.values(name, METRICS[0], "validation") for name in self._means["validation"].rows}
+        return {name: float(own.mean()) for name, own in means.items() if name != BASELINE and np.isfinite(own).all()}
+
+    def has_baseline(self, split: Split) -> bool:
+        """Whether the filtered sawtooth was measured."""
+        return BASELINE in self._means[split].rows
+
+    def values(self, candidate: str, metric: str, split: Split) -> np.ndarray:
+        """Float [n_takes], in one order for all candidates; NaN where the candidate has no value."""
+        means = self._means[split]
+        row = means.rows.get(candidate)
+        return np.full(len(means.take_ids), np.nan) if row is None else means.values[row, :, METRICS.index(metric)]
+
+    def differences(self, candidate: str, reference: str, metric: str, split: Split) -> tuple[np.ndarray, int]:
+        """Float [n]: how much worse the candidate is on each take; and the takes only the reference has."""
+        sign = -1.0 if metric in HIGHER_IS_BETTER else 1.0
+        ours = self.values(reference, metric, split)
+        differences = sign * (self.values(candidate, metric, split) - ours)
+        lost = np.isnan(differences) & ~np.isnan(ours)
+        return differences[~np.isnan(differences)], int(lost.sum())
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _TakeMeans:
+    """Float [candidates, takes, metrics], NaN where there is nothing; the candidates' rows; the takes' ids."""
+
+    values: np.ndarray
+    rows: dict[str, int]
+    take_ids: list[str]
+
+    @classmethod
+    def of(cls, clips: pd.DataFrame) -> _TakeMeans:
+        """In numpy: a study of the gates makes tens of thousands of these."""
+        ids, rows = np.unique(clips["candidate_id"].to_numpy(str), return_inverse=True)
+        take_ids, columns = np.unique(clips["take_id"].to_numpy(str), return_inverse=True)
+        measured = clips[list(METRICS)].to_numpy(float)
+        cents = METRICS.index("f0_cents")
+        measured[:, cents] = np.minimum(measured[:, cents], MAX_CENTS)
+        known = np.isfinite(measured)
+        shape = (len(ids), len(take_ids), len(METRICS))
+        totals, counts = np.zeros(shape), np.zeros(shape)
+        np.add.at(totals, (rows, columns), np.where(known, measured, 0.0))
+        np.add.at(counts, (rows, columns), known)
+        means = np.divide(totals, counts, out=np.full(shape, np.nan), where=counts > 0)
+        return cls(means, {str(name): row for row, name in enumerate(ids)}, [str(name) for name in take_ids])
