@@ -31,7 +31,7 @@ def test_the_graph_is_one_static_step_with_named_ends(bundles, name):
     assert {n for n, node in nodes.items() if node["op"] == "Placeholder"} == {"inputs", "state"}
     assert list(model["signature"]["inputs"]) == ["inputs", "state"]
     assert list(model["signature"]["outputs"]) == ["controls", "next_state"]
-    sizes = [int(d["size"]) for d in model["signature"]["inputs"]["state"]["tensorShape"]["dim"]]
+    sizes = [int(d["size"]) for d in nodes["state"]["attr"]["shape"]["shape"]["dim"]]
     assert sizes == [1, decoder.spec.state_size]
     listed = [tensor["name"] for tensor in model["weightsManifest"][0]["weights"]]
     assert sorted(listed) == sorted(n for n, node in nodes.items() if node["op"] == "Const")

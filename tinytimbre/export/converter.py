@@ -23,7 +23,7 @@ import sys
 import tempfile
 import types
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,7 @@ from tinytimbre.ddsp_door import use_legacy_keras
 from tinytimbre.decoders.base import Decoder, build_decoder
 from tinytimbre.decoders.spec import N_INPUTS, DecoderSpec
 from tinytimbre.export import topology
+from tinytimbre.export.compaction import Graph, compact
 from tinytimbre.export.bundle import MODEL_FILE, WEIGHTS_FILE
 from tinytimbre.export.settings import CONTROLS, INPUTS, NEXT_STATE, STATE
 
@@ -109,50 +110,67 @@ def _quantised_names(weights: Arrays, quantisation: Quantisation) -> dict[str, l
 @functools.lru_cache(maxsize=256)
 def _convert_architecture(spec: DecoderSpec) -> ConvertedGraph:
     """The graph of an architecture, with random weights under the decoder's names."""
+    converted = convert_architecture(spec)
+    names = list(build_decoder(spec, seed=0).get_weights())
+    graph = compact(converted, keep=names)
+    return ConvertedGraph(
+        model=dict(graph.model),
+        weights={name: graph.tensors[name] for name in names},
+        constants={name: value for name, value in graph.tensors.items() if name not in names},
+    )
+
+
+def convert_architecture(spec: DecoderSpec) -> Graph:
+    """The step of an architecture as tensorflowjs converts it, with random weights under the decoder's names."""
     decoder = build_decoder(spec, seed=0)
     rng = np.random.default_rng(0)
     weights = {k: rng.normal(size=v.shape).astype(np.float32) for k, v in decoder.get_weights().items()}
     decoder.set_weights(weights)
     with tempfile.TemporaryDirectory(prefix="tinytimbre-convert-") as folder:
-        model, tensors = _run_converter(_frozen_step(decoder), folder=pathlib.Path(folder))
-    names = topology.find_weights(tensors, weights)
-    model = topology.tidy(model, names=names, constants=tensors.keys() - names.keys(), tensors=tensors)
-    found = {weight: tensors[node] for node, weight in names.items()}
-    constants = {n["name"] for n in model["modelTopology"]["node"] if n["op"] == "Const"} - found.keys()
-    return ConvertedGraph(
-        model=model,
-        weights={name: found[name] for name in weights},
-        constants={name: tensors[name] for name in sorted(constants)},
-    )
+        converted = convert_frozen(_frozen_step(decoder), outputs=(CONTROLS, NEXT_STATE), folder=pathlib.Path(folder))
+    return topology.named(converted, topology.find_weights(converted.tensors, weights))
 
 
 def _frozen_step(decoder: Decoder) -> bytes:
-    """A serialised GraphDef of one step, with the weights as constants and the four tensors under their names."""
+    """One step with the four tensors under their names."""
     import tensorflow as tf
-    from tensorflow.python.framework import convert_to_constants
 
     @tf.function(autograph=False)
     def step(inputs: tf.Tensor, state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         controls, next_state = decoder.step(inputs, state)
         return tf.identity(controls, name=CONTROLS), tf.identity(next_state, name=NEXT_STATE)
 
-    function = step.get_concrete_function(
-        tf.TensorSpec([1, N_INPUTS], name=INPUTS), tf.TensorSpec([1, decoder.spec.state_size], name=STATE)
+    return freeze(
+        step.get_concrete_function(
+            tf.TensorSpec([1, N_INPUTS], name=INPUTS), tf.TensorSpec([1, decoder.spec.state_size], name=STATE)
+        )
     )
+
+
+def freeze(function: Any) -> bytes:
+    """A serialised GraphDef of a concrete function, with its variables as constants."""
+    from tensorflow.python.framework import convert_to_constants
+
     frozen = convert_to_constants.convert_variables_to_constants_v2(function)
     return bytes(frozen.graph.as_graph_def().SerializeToString())
 
 
-def _run_converter(frozen: bytes, *, folder: pathlib.Path) -> tuple[dict[str, Any], Arrays]:
-    """The model.json that tensorflowjs writes, without its manifest, and its tensors by node name."""
+def convert_frozen(frozen: bytes, *, outputs: Sequence[str], folder: pathlib.Path) -> Graph:
+    """What tensorflowjs makes of a serialised GraphDef without variables.
+
+    Args:
+        frozen: the GraphDef.
+        outputs: names of the nodes that are asked for.
+        folder: to work in; holds ``model.json`` and its weights afterwards.
+    """
     path = folder / "frozen.pb"
     path.write_bytes(frozen)
     converter = _tensorflowjs("converters.tf_saved_model_conversion_v2")
     with _quiet():
-        converter.convert_tf_frozen_model(str(path), f"{CONTROLS},{NEXT_STATE}", str(folder))
+        converter.convert_tf_frozen_model(str(path), ",".join(outputs), str(folder))
     model = json.loads((folder / MODEL_FILE).read_text())
     groups = _tensorflowjs("read_weights").read_weights(model.pop("weightsManifest"), str(folder), flatten=True)
-    return model, {entry["name"]: np.array(entry["data"]) for entry in groups}
+    return Graph(model, {entry["name"]: np.array(entry["data"]) for entry in groups})
 
 
 def _tensorflowjs(module: str) -> Any:
