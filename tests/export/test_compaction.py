@@ -162,7 +162,7 @@ def test_a_graph_with_the_synthesiser_inside_loses_its_constants_and_nothing_els
 def test_steps_may_be_repeated():
     graph = compact(synthesiser_graph(frames=5, n_samples=320, harmonics=8))
     again = compact(graph)
-    assert list(STEPS)[0] == "dead nodes"
+    assert next(iter(STEPS)) == "dead nodes"
     assert again.json_bytes() == graph.json_bytes()
     assert total_bytes(again) == total_bytes(graph)
 

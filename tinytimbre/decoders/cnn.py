@@ -48,7 +48,7 @@ class CnnDecoder(Decoder):
         return tf.nn.relu(x), tf.concat(next_state, axis=-1) if next_state else state
 
     def _pasts(self, state: tf.Tensor) -> list[list[tf.Tensor]]:
-        """The state cut once, where any block reads it: for each block a tap's input, what waits, the next tap's …"""
+        """The state cut once, where any block reads it: for each block and tap its input, then what only waits."""
         width, taps = self.spec.width, self.spec.kernel_size - 1
         sizes = [[width, (d - 1) * width][: 1 + (d > 1)] * taps for d in self.spec.dilations]
         pieces = iter(tf.split(state, [size for own in sizes for size in own], axis=-1) if sizes else [])

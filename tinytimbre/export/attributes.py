@@ -14,18 +14,66 @@ NO, ZERO = {"b": False}, {"i": "0"}
 ALWAYS: None = None
 """No value is assumed: the attribute stays."""
 
+WITHOUT = [
+    "Const",
+    "Identity",
+    "Add",
+    "AddV2",
+    "AddN",
+    "BiasAdd",
+    "Sub",
+    "Mul",
+    "RealDiv",
+    "Div",
+    "Maximum",
+    "Minimum",
+    "Pow",
+    "SquaredDifference",
+    "Mod",
+    "FloorMod",
+    "Abs",
+    "Neg",
+    "Cos",
+    "Sin",
+    "Exp",
+    "Floor",
+    "Log",
+    "Log1p",
+    "Sqrt",
+    "Rsqrt",
+    "Square",
+    "Tanh",
+    "Sigmoid",
+    "Relu",
+    "Softplus",
+    "Less",
+    "LessEqual",
+    "Greater",
+    "GreaterEqual",
+    "Select",
+    "SelectV2",
+    "Complex",
+    "Real",
+    "Imag",
+    "RFFT",
+    "IRFFT",
+    "FFT",
+    "IFFT",
+    "Reshape",
+    "Transpose",
+    "Slice",
+    "SplitV",
+    "Tile",
+    "ReverseV2",
+    "ExpandDims",
+    "PadV2",
+    "SpaceToBatchND",
+    "BatchToSpaceND",
+]
+MASKS = ("begin_mask", "end_mask", "new_axis_mask", "ellipsis_mask", "shrink_axis_mask")
 READ: Mapping[str, Mapping[str, Any]] = {
-    **dict.fromkeys(
-        (
-            "Const", "Identity", "Add", "AddV2", "AddN", "BiasAdd", "Sub", "Mul", "RealDiv", "Div", "Maximum", "Minimum",
-            "Pow", "SquaredDifference", "Mod", "FloorMod", "Abs", "Neg", "Cos", "Sin", "Exp", "Floor", "Log", "Log1p",
-            "Sqrt", "Rsqrt", "Square", "Tanh", "Sigmoid", "Relu", "Softplus", "Less", "LessEqual", "Greater",
-            "GreaterEqual", "Select", "SelectV2", "Complex", "Real", "Imag", "RFFT", "IRFFT", "FFT", "IFFT", "Reshape",
-            "Transpose", "Slice", "SplitV", "Tile", "ReverseV2", "ExpandDims", "PadV2", "SpaceToBatchND",
-            "BatchToSpaceND",
-        ),
-        {},
-    ),
+    **{op: {} for op in WITHOUT},
+    **{op: {"keep_dims": NO} for op in ("Sum", "Mean", "Max", "Min", "Prod")},
     # The table of inputs also lists epsilon; the products have no use for it.
     "_FusedMatMul": {
         "num_args": ALWAYS, "fused_ops": ALWAYS, "transpose_a": NO, "transpose_b": NO, "leakyrelu_alpha": {"f": 0.2},
@@ -37,13 +85,10 @@ READ: Mapping[str, Mapping[str, Any]] = {
     "Placeholder": {"shape": ALWAYS, "dtype": ALWAYS},
     "ConcatV2": {"N": {"i": "2"}},
     "Split": {"num_split": ALWAYS},
-    "StridedSlice": dict.fromkeys(
-        ("begin_mask", "end_mask", "new_axis_mask", "ellipsis_mask", "shrink_axis_mask"), ZERO
-    ),
+    "StridedSlice": dict.fromkeys(MASKS, ZERO),
     "Pack": {"axis": ZERO},
     "GatherV2": {"batch_dims": ZERO},
     "Cumsum": {"exclusive": NO, "reverse": NO},
-    **dict.fromkeys(("Sum", "Mean", "Max", "Min", "Prod"), {"keep_dims": NO}),
 }  # fmt: skip
 
 

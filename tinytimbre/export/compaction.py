@@ -146,7 +146,7 @@ def fill_uniform(graph: Graph, keep: Collection[str] = ()) -> Graph:
     return graph.with_nodes(nodes, tensors)
 
 
-def drop_attributes(graph: Graph, keep: Collection[str] = ()) -> Graph:
+def drop_attributes(graph: Graph) -> Graph:
     """Without attributes that TensorFlow.js does not read, or that say what it assumes anyway."""
     return graph.with_nodes([smaller_attributes(node) for node in graph.nodes])
 
@@ -160,7 +160,7 @@ def shorten_names(graph: Graph, keep: Collection[str] = ()) -> Graph:
     return graph.with_nodes([_renamed(node, lambda text: _named(text, names)) for node in graph.nodes], tensors)
 
 
-def minify_model(graph: Graph, keep: Collection[str] = ()) -> Graph:
+def minify_model(graph: Graph) -> Graph:
     """Only the parts of a model.json that TensorFlow.js reads; shapes of inputs stand in their Placeholders."""
     signature = {
         side: {name: {"name": entry["name"]} for name, entry in graph.model["signature"][side].items()}
@@ -177,9 +177,9 @@ STEPS: Mapping[str, Step] = {
     "uniform constants": fill_uniform,
     # The sizes and values of several Fills may be the same again.
     "their sizes and values": share_constants,
-    "unread attributes": drop_attributes,
+    "unread attributes": lambda graph, _: drop_attributes(graph),
     "short names": shorten_names,
-    "unread fields": minify_model,
+    "unread fields": lambda graph, _: minify_model(graph),
 }
 
 
@@ -222,7 +222,7 @@ def _is_large_and_uniform(value: np.ndarray) -> bool:
 
 
 def _short_names() -> Iterator[str]:
-    """a … z, aa, ab, …"""
+    """First a to z, then aa, ab and so on."""
     letters = "abcdefghijklmnopqrstuvwxyz"
     length = 1
     while True:

@@ -33,8 +33,8 @@ from tinytimbre.ddsp_door import use_legacy_keras
 from tinytimbre.decoders.base import Decoder, build_decoder
 from tinytimbre.decoders.spec import N_INPUTS, DecoderSpec
 from tinytimbre.export import topology
-from tinytimbre.export.compaction import Graph, compact
 from tinytimbre.export.bundle import MODEL_FILE, WEIGHTS_FILE
+from tinytimbre.export.compaction import Graph, compact
 from tinytimbre.export.settings import CONTROLS, INPUTS, NEXT_STATE, STATE
 
 # What tensorflowjs imports for inputs we never give it (decision forests, JAX functions).
