@@ -21,7 +21,7 @@ from tinytimbre.errors import TinyTimbreError
 
 DecoderKind = Literal["gru", "cnn"]
 InputKind = Literal["loudness", "rms_energy"]
-Quantisation = Literal["float32", "float16", "uint8"]
+Quantisation = Literal["float32", "float16", "uint8", "int8", "int6", "int4"]
 Value = int | float | str
 SEARCH_KEYS = (
     "decoder", "input", "harmonics", "noise_bands", "width", "depth", "kernel_size", "learning_rate", "seed",
@@ -159,7 +159,9 @@ class GateConfig(Section):
 class ExportConfig(Section):
     """Every finalist is exported in each of these."""
 
-    quantisations: tuple[Quantisation, ...] = pydantic.Field(("float32", "float16", "uint8"), min_length=1)
+    quantisations: tuple[Quantisation, ...] = pydantic.Field(
+        ("float32", "float16", "uint8", "int6", "int4"), min_length=1
+    )
 
     @pydantic.field_validator("quantisations")
     @classmethod

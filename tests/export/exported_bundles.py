@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import pathlib
+
 import numpy as np
 
 from tinytimbre.config import SearchConfig, SweepConfig
 from tinytimbre.decoders import Decoder, DecoderSpec, build_decoder
+from tinytimbre.export.bundle import checksum
 from tinytimbre.export.settings import BundleSettings, DataLicence, make_settings
 from tinytimbre.features.statistics import Distribution, InstrumentStatistics
 
-QUANTISATIONS = ("float32", "float16", "uint8")
+QUANTISATIONS = ("float32", "float16", "int8", "uint8", "int6", "int4")
 SPECS = {
     "gru8": ("gru", 8, 0, 3),
     "gru1": ("gru", 1, 0, 3),
@@ -52,3 +56,15 @@ def settings_of(spec: DecoderSpec, *, trial_id: str = "t0123", instrument: str =
         features_fingerprint="f00d",
         data=(DataLicence(source="made in the test", licence="CC0-1.0", attribution="nobody"),),
     )
+
+
+def renamed(folder: pathlib.Path, *, instrument: str) -> None:
+    """Makes a bundle that of another instrument."""
+    path = folder / "settings.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "instrument": instrument}))
+
+
+def resealed(folder: pathlib.Path) -> None:
+    """Gives a bundle whose files were changed the checksum that they have now."""
+    path = folder / "settings.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "checksum": checksum(folder)}))

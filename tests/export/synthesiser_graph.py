@@ -10,16 +10,14 @@ import tensorflow as tf
 from tinytimbre.ddsp_door import import_ddsp, import_ddsp_training
 from tinytimbre.export.compaction import Graph
 from tinytimbre.export.converter import convert_frozen, freeze
-from tinytimbre.export.settings import CONTROLS, INPUTS, NEXT_STATE, STATE
 
 SAMPLE_RATE_HZ = 16_000
 
 
 def synthesiser_graph(*, frames: int, n_samples: int, harmonics: int, channels: int = 8, layers: int = 2) -> Graph:
-    """Converted, not compacted: [1, 2 * frames] (f0 in Hz, then loudness in dB) to ``controls``, samples [1, n].
+    """Converted, not compacted: ``f0_hz`` and ``loudness_db``, both [frames], to ``audio`` [1, n_samples].
 
-    A state [1, 1] goes through untouched, so that whatever runs TinyTimbre's steps runs this too. Filtered noise is
-    left out: it draws from TensorFlow.js' random generator, and its window needs Roll, which TensorFlow.js lacks.
+    Filtered noise is left out: it would be other noise each time, and its window needs Roll, which TensorFlow.js lacks.
     """
     core, synths = import_ddsp().core, import_ddsp().synths
     tf.random.set_seed(1)
@@ -34,19 +32,17 @@ def synthesiser_graph(*, frames: int, n_samples: int, harmonics: int, channels: 
     harmonic = synths.Harmonic(n_samples=n_samples, sample_rate=SAMPLE_RATE_HZ)
 
     @tf.function(autograph=False)
-    def synthesise(inputs: tf.Tensor, state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        f0_hz, loudness_db = (part[:, :, tf.newaxis] for part in tf.split(inputs, 2, axis=-1))
-        scaled = {"f0_scaled": core.hz_to_midi(f0_hz) / 127.0, "ld_scaled": loudness_db / 80.0 + 1.0}
-        controls = decoder(scaled)
+    def synthesise(f0_hz: tf.Tensor, loudness_db: tf.Tensor) -> tf.Tensor:
+        f0_hz, loudness_db = f0_hz[tf.newaxis, :, tf.newaxis], loudness_db[tf.newaxis, :, tf.newaxis]
+        controls = decoder({"f0_scaled": core.hz_to_midi(f0_hz) / 127.0, "ld_scaled": loudness_db / 80.0 + 1.0})
         audio = harmonic(controls["amps"], controls["harmonic_distribution"], f0_hz)
-        return tf.identity(audio, name=CONTROLS), tf.identity(state, name=NEXT_STATE)
+        return tf.identity(audio, name="audio")
 
-    ends = tf.TensorSpec([1, 2 * frames], name=INPUTS), tf.TensorSpec([1, 1], name=STATE)
+    ends = tf.TensorSpec([frames], name="f0_hz"), tf.TensorSpec([frames], name="loudness_db")
     frozen = freeze(synthesise.get_concrete_function(*ends))
     with tempfile.TemporaryDirectory() as folder:
-        graph = convert_frozen(frozen, outputs=(CONTROLS, NEXT_STATE), folder=pathlib.Path(folder))
-    signature = {
-        "inputs": {name: {"name": f"{name}:0"} for name in (INPUTS, STATE)},
-        "outputs": {name: {"name": f"{name}:0"} for name in (CONTROLS, NEXT_STATE)},
-    }
-    return Graph({**graph.model, "signature": signature}, graph.tensors)
+        graph = convert_frozen(frozen, outputs=("audio",), folder=pathlib.Path(folder))
+    inputs = {name: {"name": f"{name}:0"} for name in ("f0_hz", "loudness_db")}
+    return Graph(
+        {**graph.model, "signature": {"inputs": inputs, "outputs": {"audio": {"name": "audio:0"}}}}, graph.tensors
+    )

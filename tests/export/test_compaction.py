@@ -13,7 +13,7 @@ from synthesiser_graph import synthesiser_graph
 from tinytimbre.export import attributes, compaction
 from tinytimbre.export.compaction import STEPS, Graph, compact
 from tinytimbre.export.converter import ConvertedGraph, convert_architecture, write_graph
-from tinytimbre.export.node import SCRIPT, WEB_DIR, node_executable
+from tinytimbre.export.node import WEB_DIR, node_executable
 from tinytimbre.export.settings import CONTROLS, INPUTS, NEXT_STATE, STATE
 
 ENDS = {"inputs": {"x": {"name": "x:0"}}, "outputs": {"y": {"name": "y:0"}}}
@@ -137,9 +137,12 @@ def test_a_step_computes_the_same_bits(name, played, tmp_path):
     graph, spec = convert_architecture(spec_of(name)), spec_of(name)
     small = compact(graph, keep=[node["name"] for node in graph.nodes if node["name"].endswith(("kernel", "bias"))])
     assert small.json_bytes() < 0.55 * graph.json_bytes()
-    before, after = run_graphs([graph, small], played[:60], state_size=spec.state_size, folder=tmp_path)
+    rng = np.random.default_rng(3)
+    frames = [{INPUTS: x, STATE: rng.normal(size=[1, spec.state_size])} for x in played[:20, np.newaxis]]
+    before, after = run_graphs([graph, small], frames, outputs=[CONTROLS, NEXT_STATE], folder=tmp_path)
     np.testing.assert_array_equal(before.view(np.uint32), after.view(np.uint32))
-    assert np.ptp(before, axis=0).max() > 0.01, "something is computed"
+    assert len(before) == 20 * (spec.n_controls + spec.state_size)
+    assert np.ptp(before.reshape(20, -1), axis=0).max() > 0.01, "something is computed"
 
 
 def test_a_graph_with_the_synthesiser_inside_loses_its_constants_and_nothing_else(tmp_path):
@@ -151,11 +154,11 @@ def test_a_graph_with_the_synthesiser_inside_loses_its_constants_and_nothing_els
     # ddsp masks harmonics with zeros of every sample and harmonic.
     assert total_bytes(graph) - total_bytes(small) > 640 * 20 * 4
 
-    frames = np.arange(10)
-    inputs = np.concatenate([220 + 20 * frames, -30 + 2 * frames])[np.newaxis].astype(np.float32)
-    before, after = run_graphs([graph, small], inputs, state_size=1, folder=tmp_path)
+    steps = np.arange(10)
+    frame = {"f0_hz": 220.0 + 20 * steps, "loudness_db": -30.0 + 2 * steps}
+    before, after = run_graphs([graph, small], [frame], outputs=["audio"], folder=tmp_path)
     np.testing.assert_array_equal(before.view(np.uint32), after.view(np.uint32))
-    assert before.shape == (1, 640)
+    assert before.shape == (640,)
     assert before.std() > 1e-3, "it sounds"
 
 
@@ -171,28 +174,22 @@ def total_bytes(graph):
     return sum(value.nbytes for value in graph.tensors.values())
 
 
-def run_graphs(graphs, inputs, *, state_size, folder: pathlib.Path):
-    """Float32 [frames, n] of each graph: TensorFlow.js' CPU backend, whose results do not depend on the machine."""
-    (folder / "inputs").write_bytes(inputs.astype("<f4").tobytes())
+def run_graphs(graphs, frames, *, outputs, folder: pathlib.Path):
+    """All that each graph gives, float32: by TensorFlow.js' CPU backend, whose arithmetic is plain JavaScript."""
     runs = []
     for index, graph in enumerate(graphs):
-        bundle = folder / f"graph{index}"
         whole = ConvertedGraph(model=dict(graph.model), weights={}, constants=dict(graph.tensors))
-        write_graph(whole, quantisation="float32", output=bundle)
-        n_controls = _n_controls(graph, inputs)
-        settings = {
-            "inputs": INPUTS, "state": STATE, "controls": CONTROLS, "next_state": NEXT_STATE,
-            "n_inputs": inputs.shape[1], "state_size": state_size, "n_controls": n_controls,
-        }  # fmt: skip
-        (bundle / "settings.json").write_text(json.dumps({"graph": settings}))
-        files = {"inputs": str(folder / "inputs"), "controls": str(folder / f"controls{index}")}
-        runs.append({"bundle": str(bundle), **files, "frames": len(inputs)})
-    (folder / "plan.json").write_text(json.dumps({"backend": "cpu", "runs": runs}))
-    command = [node_executable(), WEB_DIR / SCRIPT, folder / "plan.json"]
+        write_graph(whole, quantisation="float32", output=folder / f"graph{index}")
+        runs.append({"model": str(folder / f"graph{index}"), "output": str(folder / f"output{index}")})
+    plan = {
+        "modules": str(WEB_DIR / "package.json"), "runs": runs, "outputs": outputs,
+        "frames": [
+            {name: {"shape": value.shape, "values": value.ravel().tolist()} for name, value in frame.items()}
+            for frame in frames
+        ],
+    }  # fmt: skip
+    (folder / "plan.json").write_text(json.dumps(plan))
+    command = [node_executable(), pathlib.Path(__file__).with_name("run-graph.mjs"), folder / "plan.json"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return [np.fromfile(run["controls"], "<f4").reshape(len(inputs), -1) for run in runs]
-
-
-def _n_controls(graph, inputs):
-    return graph.tensors["head_bias"].size if "head_bias" in graph.tensors else 64 * inputs.shape[1] // 2
+    return [np.fromfile(run["output"], "<f4") for run in runs]

@@ -34,13 +34,15 @@ from tinytimbre.decoders.base import Decoder, build_decoder
 from tinytimbre.decoders.spec import N_INPUTS, DecoderSpec
 from tinytimbre.export import topology
 from tinytimbre.export.bundle import MODEL_FILE, WEIGHTS_FILE
-from tinytimbre.export.compaction import Graph, compact
+from tinytimbre.export.compaction import Graph, compact, to_json
+from tinytimbre.export.packing import pack_weight
 from tinytimbre.export.settings import CONTROLS, INPUTS, NEXT_STATE, STATE
 
 # What tensorflowjs imports for inputs we never give it (decision forests, JAX functions).
 STUBBED = ("tensorflow_decision_forests", "jax", "jax.experimental", "jax.experimental.jax2tf")
 # One file whatever the size: a second request costs a client more than a cache larger than 4 MB.
 ONE_SHARD = 2**40
+PACKED_BITS: dict[Quantisation, int] = {"int8": 8, "int6": 6, "int4": 4}
 Arrays = dict[str, np.ndarray]
 
 
@@ -75,27 +77,58 @@ def convert_decoder(decoder: Decoder, *, output: str | pathlib.Path | None = Non
 
 
 def write_graph(graph: ConvertedGraph, *, quantisation: Quantisation, output: str | pathlib.Path) -> None:
-    """Writes ``model.json`` and ``weights.bin`` into the folder ``output`` with tensorflowjs' own quantisation.
+    """Writes ``model.json`` and ``weights.bin`` into the folder ``output``.
 
-    float16 stores every weight in 16 bits. uint8 stores matrices in 8 bits, affine per tensor; vectors (the biases)
-    stay in 16 bits, because a step of 1/255 of a bias vector's range would shift whole controls by tenths of a dB
-    for a few bytes saved. Constants are never quantised: TF.js needs its axes and bounds exact.
+    float16 and uint8 are tensorflowjs' own. float16 stores every weight in 16 bits. uint8 stores matrices in 8 bits,
+    affine per tensor; vectors (the biases) stay in 16 bits, because a step of 1/255 of a bias vector's range would
+    shift whole controls by tenths of a dB for a few bytes saved. int8, int6 and int4 are ours, see
+    `tinytimbre.export.packing`: matrices in as many bits, a step per output; what is small or acts on the inputs
+    directly stays in 12 bits. Constants are never quantised: TF.js needs its axes and bounds exact.
     """
     output = pathlib.Path(output)
     output.mkdir(parents=True, exist_ok=True)
+    write = _write_packed if quantisation in PACKED_BITS else _write_converted
+    entries = write(graph, quantisation=quantisation, path=output / WEIGHTS_FILE)
+    manifest = [{"paths": [WEIGHTS_FILE], "weights": entries}]
+    (output / MODEL_FILE).write_text(to_json({**graph.model, "weightsManifest": manifest}), encoding="utf-8")
+
+
+def _write_converted(graph: ConvertedGraph, *, quantisation: Quantisation, path: pathlib.Path) -> list[dict[str, Any]]:
+    """Writes the tensors with tensorflowjs; gives the manifest's entries."""
     tensors = {**graph.weights, **graph.constants}
     with _quiet():
-        manifest = _tensorflowjs("write_weights").write_weights(
+        [group] = _tensorflowjs("write_weights").write_weights(
             [[{"name": name, "data": value} for name, value in tensors.items()]],
-            str(output),
+            str(path.parent),
             shard_size_bytes=ONE_SHARD,
             write_manifest=False,
             quantization_dtype_map=_quantised_names(graph.weights, quantisation),
         )
-    (output / manifest[0]["paths"][0]).replace(output / WEIGHTS_FILE)
-    manifest[0]["paths"] = [WEIGHTS_FILE]
-    text = json.dumps({**graph.model, "weightsManifest": manifest}, separators=(",", ":"), allow_nan=False)
-    (output / MODEL_FILE).write_text(text, encoding="utf-8")
+    (path.parent / group["paths"][0]).replace(path)
+    return [_shorter(entry) for entry in group["weights"]]
+
+
+def _shorter(entry: dict[str, Any]) -> dict[str, Any]:
+    """Six digits of scale and minimum move no weight by more than a hundredth of a step; the type is told already."""
+    told = {key: value for key, value in entry.get("quantization", {}).items() if key != "original_dtype"}
+    numbers = {key: float(f"{value:.6g}") for key, value in told.items() if isinstance(value, float)}
+    return {**entry, "quantization": {**told, **numbers}} if told else entry
+
+
+def _write_packed(graph: ConvertedGraph, *, quantisation: Quantisation, path: pathlib.Path) -> list[dict[str, Any]]:
+    """Writes weights in few bits and constants as they are; gives the manifest's entries."""
+    entries, parts = [], []
+    for name, value in {**graph.weights, **graph.constants}.items():
+        entry: dict[str, Any] = {"name": name, "shape": list(value.shape), "dtype": value.dtype.name}
+        if name in graph.weights:
+            packed = pack_weight(value, bits=PACKED_BITS[quantisation])
+            entry, value_bytes = {**entry, "quantization": packed.quantization}, packed.data
+        else:
+            value_bytes = value.astype(value.dtype.newbyteorder("<")).tobytes()
+        entries.append(entry)
+        parts.append(value_bytes)
+    path.write_bytes(b"".join(parts))
+    return entries
 
 
 def _quantised_names(weights: Arrays, quantisation: Quantisation) -> dict[str, list[str]] | None:
