@@ -19,7 +19,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests" / "
 
 from tinytimbre.export.bundle import export_bundle, load_bundle
 from tinytimbre.export.compaction import STEPS, Graph, to_json
-from tinytimbre.export.converter import convert_architecture
+from tinytimbre.export.graphs import convert_architecture
 from tinytimbre.export.packing import pack
 from tinytimbre.export.size import BROTLI_QUALITY, measure_bundle
 

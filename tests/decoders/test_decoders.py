@@ -52,6 +52,23 @@ def test_streaming_equals_whole(spec: DecoderSpec) -> None:
 
 
 @pytest.mark.parametrize("spec", SPECS)
+def test_blocks_equal_steps(spec: DecoderSpec) -> None:
+    decoder = build_decoder(spec, seed=3)
+    inputs = tf.constant(np.random.default_rng(0).uniform(0, 1, (1, 90, 2)), tf.float32)
+    state, blocks = decoder.initial_state(1), []
+    # Shorter and longer than a convolution reaches back.
+    for start, stop in ((0, 7), (7, 8), (8, 90)):
+        controls, state = decoder.block(inputs[0, start:stop], state)
+        blocks.append(controls)
+    stepped = decoder.initial_state(1)
+    for frame in range(90):
+        _, stepped = decoder.step(inputs[:, frame], stepped)
+    # The same float32 operations in products of another shape: rounding only, relative to each control.
+    np.testing.assert_allclose(np.concatenate(blocks), decoder(inputs)[0].numpy(), rtol=2e-4, atol=1e-9)
+    np.testing.assert_allclose(state, stepped, rtol=2e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("spec", SPECS)
 def test_a_frame_depends_on_the_past_only(spec: DecoderSpec) -> None:
     decoder = build_decoder(spec)
     inputs = np.random.default_rng(1).uniform(0, 1, (1, 40, 2)).astype(np.float32)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import pathlib
-import tempfile
-
 import tensorflow as tf
 
 from tinytimbre.ddsp_door import import_ddsp, import_ddsp_training
 from tinytimbre.export.compaction import Graph
-from tinytimbre.export.converter import convert_frozen, freeze
+from tinytimbre.export.converter import convert_function
 
 SAMPLE_RATE_HZ = 16_000
 
@@ -39,10 +36,4 @@ def synthesiser_graph(*, frames: int, n_samples: int, harmonics: int, channels: 
         return tf.identity(audio, name="audio")
 
     ends = tf.TensorSpec([frames], name="f0_hz"), tf.TensorSpec([frames], name="loudness_db")
-    frozen = freeze(synthesise.get_concrete_function(*ends))
-    with tempfile.TemporaryDirectory() as folder:
-        graph = convert_frozen(frozen, outputs=("audio",), folder=pathlib.Path(folder))
-    inputs = {name: {"name": f"{name}:0"} for name in ("f0_hz", "loudness_db")}
-    return Graph(
-        {**graph.model, "signature": {"inputs": inputs, "outputs": {"audio": {"name": "audio:0"}}}}, graph.tensors
-    )
+    return convert_function(synthesise.get_concrete_function(*ends), outputs=("audio",))

@@ -12,7 +12,7 @@ from synthesiser_graph import synthesiser_graph
 
 from tinytimbre.export import attributes, compaction
 from tinytimbre.export.compaction import STEPS, Graph, compact
-from tinytimbre.export.converter import ConvertedGraph, convert_architecture, write_graph
+from tinytimbre.export.graphs import ConvertedGraph, convert_architecture, write_graph
 from tinytimbre.export.node import WEB_DIR, node_executable
 from tinytimbre.export.settings import CONTROLS, INPUTS, NEXT_STATE, STATE
 

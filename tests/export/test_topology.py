@@ -45,7 +45,11 @@ def test_weights_come_first_under_their_names_and_in_their_order():
         {"name": "next_state", "op": "Identity", "input": ["state"]},
     ]
     tensors = {"k": np.ones(2), "b": np.zeros(2), "axis": np.array(1)}
-    graph = named(Graph({"modelTopology": {"node": nodes}}, tensors), {"b": "head_bias", "k": "head_kernel"})
+    ends = [
+        {name: {"name": f"{name}:0"} for name in side} for side in (("inputs", "state"), ("controls", "next_state"))
+    ]
+    model = {"modelTopology": {"node": nodes}, "signature": dict(zip(("inputs", "outputs"), ends, strict=True))}
+    graph = named(Graph(model, tensors), {"b": "head_bias", "k": "head_kernel"})
     by_name = {node["name"]: node for node in graph.nodes}
 
     assert list(by_name)[:3] == ["head_bias", "head_kernel", "axis"]

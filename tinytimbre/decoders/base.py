@@ -74,6 +74,10 @@ class Decoder(tf.Module, abc.ABC):
     def _step_features(self, inputs: tf.Tensor, state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """([batch, 2], [batch, state_size]) -> ([batch, width], [batch, state_size])."""
 
+    @abc.abstractmethod
+    def _block_features(self, inputs: tf.Tensor, state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """([frames, 2], [1, state_size]) -> ([frames, width], [1, state_size]), unrolled."""
+
     def __call__(self, inputs: tf.Tensor) -> tf.Tensor:
         """Controls of whole sequences.
 
@@ -89,6 +93,19 @@ class Decoder(tf.Module, abc.ABC):
     def step(self, inputs: tf.Tensor, state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """One frame: ([batch, 2], [batch, state_size]) -> (controls [batch, C], next state)."""
         features, next_state = self._step_features(inputs, state)
+        return self._controls(features), next_state
+
+    def block(self, inputs: tf.Tensor, state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """A fixed number of frames of one sequence without a loop, for graphs that must not have one.
+
+        Args:
+            inputs: float32 [frames, 2], frames known when the graph is made.
+            state: float32 [1, state_size] after the frame before; `initial_state(1)` at the start.
+
+        Returns:
+            Controls [frames, C] and the state [1, state_size] after the last frame.
+        """
+        features, next_state = self._block_features(inputs, state)
         return self._controls(features), next_state
 
     def initial_state(self, batch: int) -> tf.Tensor:

@@ -47,6 +47,17 @@ class CnnDecoder(Decoder):
             x = self._block(block, x, [*taps, x], add_bias=tf.nn.bias_add)
         return tf.nn.relu(x), tf.concat(next_state, axis=-1) if next_state else state
 
+    def _block_features(self, inputs: tf.Tensor, state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        x, frames, next_state = self._entry(inputs), inputs.shape[0], []
+        sizes = [(self.spec.kernel_size - 1) * dilation * self.spec.width for dilation in self.spec.dilations]
+        for block, past in enumerate(tf.split(state, sizes, axis=-1) if sizes else []):
+            dilation = self.spec.dilations[block]
+            seen = tf.concat([tf.reshape(past, [-1, self.spec.width]), x], axis=0)
+            next_state.append(tf.reshape(seen[frames:], [1, -1]))
+            taps = [seen[tap * dilation : tap * dilation + frames] for tap in range(self.spec.kernel_size)]
+            x = self._block(block, x, taps, add_bias=tf.nn.bias_add)
+        return tf.nn.relu(x), tf.concat(next_state, axis=-1) if next_state else state
+
     def _pasts(self, state: tf.Tensor) -> list[list[tf.Tensor]]:
         """The state cut once, where any block reads it: for each block and tap its input, then what only waits."""
         width, taps = self.spec.width, self.spec.kernel_size - 1

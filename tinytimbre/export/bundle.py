@@ -67,7 +67,7 @@ def export_bundle(
         ValueError: `settings` describe another decoder.
         TinyTimbreError: a weight is not finite.
     """
-    from tinytimbre.export.converter import convert_decoder, write_graph
+    from tinytimbre.export.graphs import convert_decoder, write_graph
 
     if settings.decoder != decoder.spec:
         raise ValueError(f"settings describe {settings.decoder}, the decoder is {decoder.spec}")

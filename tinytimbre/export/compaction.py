@@ -93,7 +93,7 @@ def node_of(text: str) -> str:
 def drop_dead(graph: Graph, keep: Collection[str] = ()) -> Graph:
     """Without nodes that no output needs, and without control inputs: nothing here has side effects."""
     nodes = {node["name"]: _without_control(node) for node in graph.nodes}
-    waiting, needed = [*graph.ends, *keep], set[str]()
+    waiting, needed = [*graph.ends, *(name for name in keep if name in nodes)], set[str]()
     while waiting:
         name = waiting.pop()
         if name not in needed:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from tinytimbre.export.compaction import Graph, Node
-from tinytimbre.export.settings import CONTROLS, INPUTS, NEXT_STATE, STATE
 
 
 def find_weights(tensors: Mapping[str, np.ndarray], weights: Mapping[str, np.ndarray]) -> dict[str, str]:
@@ -35,7 +34,7 @@ def find_weights(tensors: Mapping[str, np.ndarray], weights: Mapping[str, np.nda
 
 
 def named(graph: Graph, names: Mapping[str, str]) -> Graph:
-    """The converted step under the names of the format: weights first and in their order, and a signature.
+    """The converted step under the names of the format, weights first and in their order.
 
     Args:
         graph: as tensorflowjs wrote it.
@@ -45,8 +44,7 @@ def named(graph: Graph, names: Mapping[str, str]) -> Graph:
     place = {name: index for index, name in enumerate(names.values())}
     ordered = sorted(nodes, key=lambda node: (place.get(node["name"], len(place)), node["op"] != "Const"))
     tensors = {names.get(name, name): value for name, value in graph.tensors.items()}
-    model = {**graph.model, "signature": _signature()}
-    return Graph(model, graph.tensors).with_nodes(ordered, tensors)
+    return graph.with_nodes(ordered, tensors)
 
 
 def _node(node: Node, names: Mapping[str, str]) -> Node:
@@ -65,9 +63,3 @@ def _node(node: Node, names: Mapping[str, str]) -> Node:
 def _spelt_out(shape: dict[str, Any]) -> dict[str, Any]:
     """The shape with every size: JSON made from protobuf leaves out a 0, which TensorFlow.js reads as NaN."""
     return {"shape": {"dim": [{"size": dim.get("size", "0")} for dim in shape["shape"].get("dim", [])]}}
-
-
-def _signature() -> dict[str, Any]:
-    """Which nodes are the graph's inputs and outputs."""
-    inputs = {name: {"name": f"{name}:0"} for name in (INPUTS, STATE)}
-    return {"inputs": inputs, "outputs": {name: {"name": f"{name}:0"} for name in (CONTROLS, NEXT_STATE)}}
