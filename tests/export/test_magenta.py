@@ -11,12 +11,12 @@ from exported_bundles import settings_of, spec_of, trained
 
 from tinytimbre.errors import TinyTimbreError
 from tinytimbre.export.bundle import LoadedBundle
+from tinytimbre.export.levels import level_from_energy
 from tinytimbre.export.magenta import (
     REFERENCE_DB,
     check_magenta,
     client_settings,
     export_magenta,
-    level_map,
     synthesis_function,
 )  # fmt: skip
 from tinytimbre.export.node import WEB_DIR
@@ -58,8 +58,8 @@ def features(frames=FRAMES):
 def expected(bundle, f0_hz, client_db, *, with_noise=True):
     """Our own synthesiser at the model's frame rate."""
     settings, every = bundle.settings, 5
-    gain, offset = level_map(settings)
-    inputs = scale_inputs(f0_hz[::every], client_db[::every] * gain + offset)
+    gain, offset = level_from_energy(settings)
+    inputs = scale_inputs(f0_hz[::every], (client_db[::every] + REFERENCE_DB) * gain + offset)
     controls = bundle.decoder(inputs[np.newaxis]).numpy()[0]
     controls[:, 1 + settings.harmonics :] *= with_noise
     return synthesise(
@@ -99,11 +99,11 @@ def test_noise_has_the_colour_and_level_that_it_should():
 
 def test_levels_are_those_of_the_client():
     bundle = bundle_of("gru8", level="rms_energy")
-    assert level_map(bundle.settings) == (1.0, REFERENCE_DB)
-    gain, offset = level_map(bundle_of("gru8").settings)
-    # The mean of the recordings, on the client's scale, must come out as their mean loudness; so must one spread above.
-    assert gain * (-20.0 - REFERENCE_DB) + offset == pytest.approx(-8.0)
-    assert gain * (-16.0 - REFERENCE_DB) + offset == pytest.approx(0.0)
+    assert level_from_energy(bundle.settings) == (1.0, 0.0)
+    gain, offset = level_from_energy(bundle_of("gru8").settings)
+    # The recordings' mean energy must come out as their mean loudness, and so must one spread above.
+    assert gain * -20.0 + offset == pytest.approx(-8.0)
+    assert gain * -16.0 + offset == pytest.approx(0.0)
     told = client_settings(bundle.settings, frames=750)
     assert told["meanLoudness"] == pytest.approx(-20 - REFERENCE_DB)
     assert told["meanPitch"] == 66.0

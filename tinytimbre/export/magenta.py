@@ -21,7 +21,6 @@ import numpy as np
 from tinytimbre.errors import TinyTimbreError
 from tinytimbre.export.bundle import LoadedBundle
 from tinytimbre.export.settings import SETTINGS_FILE, BundleSettings
-from tinytimbre.features.statistics import Distribution
 from tinytimbre.synthesis import noise, oscillators
 
 if TYPE_CHECKING:
@@ -141,31 +140,12 @@ def _inputs(f0_hz: tf.Tensor, client_db: tf.Tensor, settings: BundleSettings) ->
     pitches, scaling = settings.statistics.pitch_midi, settings.input_scaling
     midi = 69.0 + (12.0 / math.log(2.0)) * tf.math.log(tf.maximum(f0_hz, 1.0) / 440.0)
     midi = tf.clip_by_value(midi, pitches.min - PITCH_MARGIN, pitches.max + PITCH_MARGIN)
-    gain, offset = level_map(settings)
-    loudest = (
-        settings.statistics.loudness_db if settings.input == "loudness" else settings.statistics.rms_energy_db
-    ).max
-    level_db = tf.clip_by_value(client_db * gain + offset, -scaling.db_range, loudest)
+    gain, offset = level_from_energy(settings)
+    level_db = (client_db + REFERENCE_DB) * gain + offset
+    level_db = tf.clip_by_value(level_db, -scaling.db_range, loudest_db(settings))
     # The client's silence must be silent, whatever an instrument's loudness makes of its spread.
     level_db = tf.where(client_db > LOWEST_DB, level_db, -scaling.db_range)
     return tf.concat([midi / scaling.midi_range, level_db / scaling.db_range + 1.0], axis=-1)
-
-
-def level_map(settings: BundleSettings) -> tuple[float, float]:
-    """Gain and offset from the client's dB to the level that the decoder was trained with.
-
-    RMS energy differs by the reference alone. A-weighted loudness also depends on the spectrum; the map takes mean and
-    spread of the instrument's recordings on the one scale to those on the other.
-    """
-    energy, loudness = settings.statistics.rms_energy_db, settings.statistics.loudness_db
-    if settings.input == "rms_energy":
-        return 1.0, REFERENCE_DB
-    gain = _spread(loudness) / _spread(energy)
-    return gain, loudness.mean + gain * (REFERENCE_DB - energy.mean)
-
-
-def _spread(distribution: Distribution) -> float:
-    return max(distribution.std, 1e-3)
 
 
 def _harmonics(controls: tf.Tensor, f0_hz: tf.Tensor, settings: BundleSettings) -> tf.Tensor:
