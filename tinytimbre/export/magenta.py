@@ -20,6 +20,7 @@ import numpy as np
 
 from tinytimbre.errors import TinyTimbreError
 from tinytimbre.export.bundle import LoadedBundle
+from tinytimbre.export.levels import level_from_energy, loudest_db
 from tinytimbre.export.settings import SETTINGS_FILE, BundleSettings
 from tinytimbre.synthesis import noise, oscillators
 
