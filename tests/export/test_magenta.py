@@ -143,7 +143,7 @@ PAGE = """
 @pytest.mark.skipif(chromium() is None, reason="needs a browser: apt-get install chromium")
 @pytest.mark.parametrize("name", ["gru8", "cnn8"])
 def test_the_real_client_plays_it(name, tmp_path):
-    assert CLIENT.is_file(), "make clients"
+    assert CLIENT.is_file(), "make install, or: python web/tools/fetch_clients.py"
     bundle, (f0_hz, client_db) = bundle_of(name, level="rms_energy"), features()
     folder = export_magenta(bundle, output=tmp_path / "model", frames=FRAMES)
     given = {"f0_hz": f0_hz.tolist(), "loudness_db": client_db.tolist(), "spice_hz": f0_hz[::8].tolist()}
