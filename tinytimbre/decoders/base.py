@@ -12,11 +12,14 @@ from __future__ import annotations
 import abc
 import dataclasses
 import math
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import tensorflow as tf
 
 from tinytimbre.decoders.spec import N_INPUTS, DecoderSpec
+
+View = Callable[[str, tf.Variable], tf.Tensor]
 
 # Biases of the head before training, in the units of exp_sigmoid's input. -2 gives 0.018, a usual level of a
 # played note; -5 is ddsp's own start for noise (its FilteredNoise has initial_bias=-5).
@@ -49,6 +52,22 @@ def exp_sigmoid(x: tf.Tensor) -> tf.Tensor:
     return 2.0 * tf.sigmoid(x) ** math.log(10.0) + 1e-7
 
 
+class _Viewed(Mapping[str, tf.Tensor]):
+    """Weights as a view shows them, each made where it is used."""
+
+    def __init__(self, variables: Mapping[str, tf.Variable], view: View) -> None:
+        self._variables, self._view = variables, view
+
+    def __getitem__(self, name: str) -> tf.Tensor:
+        return self._view(name, self._variables[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._variables)
+
+    def __len__(self) -> int:
+        return len(self._variables)
+
+
 class Decoder(tf.Module, abc.ABC):
     """A streaming decoder; subclasses give the body, this class the head and the weights' access."""
 
@@ -57,7 +76,8 @@ class Decoder(tf.Module, abc.ABC):
         self.spec = spec
         self._rng = np.random.default_rng(seed)
         self._input_range = input_range
-        self._weights: dict[str, tf.Variable] = {}
+        self._trained: dict[str, tf.Variable] = {}
+        self._view: View | None = None
         self._build_body()
         self._add("head_kernel", self._glorot(spec.width, spec.n_controls) * 0.5)
         self._add("head_bias", self._head_bias())
@@ -115,11 +135,24 @@ class Decoder(tf.Module, abc.ABC):
     @property
     def weights(self) -> dict[str, tf.Variable]:
         """The trained variables by name."""
-        return self._weights
+        return self._trained
+
+    def compute_through(self, view: View) -> None:
+        """Computes with what ``view(name, variable)`` gives in a weight's place, such as the rounded weight.
+
+        `weights`, `get_weights` and `set_weights` stay those of the variables. Functions that were compiled before do
+        not change.
+        """
+        self._view = view
+
+    @property
+    def _weights(self) -> Mapping[str, tf.Tensor]:
+        """What the decoder computes with."""
+        return self._trained if self._view is None else _Viewed(self._trained, self._view)
 
     def get_weights(self) -> dict[str, np.ndarray]:
         """Copies of all weights, float32, by name."""
-        return {name: variable.numpy() for name, variable in self._weights.items()}
+        return {name: variable.numpy() for name, variable in self._trained.items()}
 
     def set_weights(self, weights: dict[str, np.ndarray]) -> None:
         """Takes weights as `get_weights` gives them.
@@ -127,9 +160,9 @@ class Decoder(tf.Module, abc.ABC):
         Raises:
             ValueError: a name is missing, unknown, or has another shape.
         """
-        if weights.keys() != self._weights.keys():
-            raise ValueError(f"weights must be {sorted(self._weights)}, got {sorted(weights)}")
-        for name, variable in self._weights.items():
+        if weights.keys() != self._trained.keys():
+            raise ValueError(f"weights must be {sorted(self._trained)}, got {sorted(weights)}")
+        for name, variable in self._trained.items():
             if tuple(weights[name].shape) != tuple(variable.shape):
                 raise ValueError(f"{name} must have shape {tuple(variable.shape)}, got {weights[name].shape}")
             variable.assign(weights[name])
@@ -139,7 +172,7 @@ class Decoder(tf.Module, abc.ABC):
         return exp_sigmoid(tf.matmul(features, kernel) + bias)
 
     def _add(self, name: str, value: np.ndarray) -> None:
-        self._weights[name] = tf.Variable(value.astype(np.float32), name=name)
+        self._trained[name] = tf.Variable(value.astype(np.float32), name=name)
 
     def _glorot(self, *shape: int) -> np.ndarray:
         """Uniform in +- sqrt(6 / (fan in + fan out)), Glorot and Bengio 2010."""

@@ -65,9 +65,15 @@ def pack_weight(value: np.ndarray, *, bits: int) -> Packed:
 
     The kernel of the two inputs has two numbers a column, which carry the whole range of pitch and level.
     """
-    if value.ndim < 2 or value.shape[-2] <= N_INPUTS:
+    if value.ndim < 2 or value.size <= N_INPUTS * value.shape[-1]:
         return pack(value, bits=FINE_BITS)
     return pack(value, bits=bits, axis=-1)
+
+
+def rounded(value: np.ndarray, *, bits: int) -> np.ndarray:
+    """What a reader gets of a decoder's weight that was stored in ``bits``, float32 of the same shape."""
+    packed = pack_weight(value, bits=bits)
+    return unpack(packed.data, {"shape": value.shape, "quantization": packed.quantization})
 
 
 def unpack(data: bytes, entry: Mapping[str, Any]) -> np.ndarray:

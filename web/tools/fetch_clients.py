@@ -1,4 +1,4 @@
-"""Fetches the client that compatibility is tested with: one file of @magenta/music, pinned by hash; part of `make install`.
+"""Fetches the client that compatibility is tested with: one file of @magenta/music, pinned by hash (`make install`).
 
 Installed the usual way the package brings some 300 MB of dependencies; the file that pages load has them inside.
 """
