@@ -1,4 +1,4 @@
-"""Calls `tinytimbre.export.bundle.export_bundle` for every finalist."""
+"""Calls `tinytimbre.export.bundle.export_bundle` for every finalist, after tuning where a quantisation asks for it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from components.channels import Artifacts, folder, only
 from components.trial_results import load_survivors
 from components.web_models import WebModel, save_models
 from tinytimbre.audio.recording import RecordingSet
-from tinytimbre.config import SweepConfig, config_from_json
+from tinytimbre.config import TUNED_BITS, Quantisation, SweepConfig, config_from_json
 from tinytimbre.export.bundle import export_bundle
 from tinytimbre.export.settings import BundleSettings, DataLicence, make_settings
 from tinytimbre.export.size import measure_bundle
 from tinytimbre.features.artifact import load_index, load_statistics
 from tinytimbre.progress import track
 from tinytimbre.sweep import SweepPlan, Trial, TrialStore
+from tinytimbre.sweep.tuning import tune_trials, tuned_decoder
 
 
 class Executor(BaseExecutor):
@@ -30,6 +31,9 @@ class Executor(BaseExecutor):
         plan, output = SweepPlan.load(folder(input_dict, "plan")), folder(output_dict, "models")
         finalists = [plan.trial(trial_id) for trial_id in load_survivors(folder(input_dict, "finalists"))]
         store = TrialStore(exec_properties["store"])
+        for quantisation in _tuned(config):
+            features = str(folder(input_dict, "features"))
+            tune_trials(finalists, quantisation=quantisation, features_dir=features, store=store, config=config)
         models = []
         for trial in track(finalists, label="export", unit="models"):
             settings = _settings(trial, config=config, input_dict=input_dict)
@@ -56,12 +60,12 @@ def _settings(trial: Trial, *, config: SweepConfig, input_dict: Artifacts) -> Bu
 def _export(
     trial: Trial, *, settings: BundleSettings, store: TrialStore, config: SweepConfig, output: pathlib.Path
 ) -> list[WebModel]:
-    bundles = export_bundle(
-        store.load_decoder(trial.trial_id),
-        settings=settings,
-        quantisations=config.export.quantisations,
-        output=output / trial.trial_id,
-    )
+    output = output / trial.trial_id
+    plain = [quantisation for quantisation in config.export.quantisations if quantisation not in TUNED_BITS]
+    bundles = export_bundle(store.load_decoder(trial.trial_id), settings=settings, quantisations=plain, output=output)
+    for quantisation in _tuned(config):
+        decoder = tuned_decoder(trial.trial_id, quantisation=quantisation, store=store, config=config)
+        bundles += export_bundle(decoder, settings=settings, quantisations=[quantisation], output=output)
     return [
         WebModel(
             candidate_id=f"{trial.trial_id}-{bundle.quantisation}",
@@ -73,3 +77,7 @@ def _export(
         )
         for bundle in bundles
     ]
+
+
+def _tuned(config: SweepConfig) -> list[Quantisation]:
+    return [quantisation for quantisation in config.export.quantisations if quantisation in TUNED_BITS]

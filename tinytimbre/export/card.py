@@ -12,12 +12,12 @@ from typing import Literal
 
 import pydantic
 
-from tinytimbre.export.packing import PACKED
 from tinytimbre.export.settings import BundleSettings, Record
 from tinytimbre.export.size import BundleSize
 
 # RNNoise, the usual yardstick for real-time networks in a browser: 17.5 network, 7.5 FFT, 10 pitch search, MFLOP/s.
 RNNOISE_MFLOPS = 40.0
+CONVERTER_TYPES = ("float32", "float16", "uint8")
 
 
 class CardMetric(Record):
@@ -222,7 +222,7 @@ state = next;
 
 def _loading(settings: BundleSettings) -> str:
     """TensorFlow.js reads its own quantisations; the others need the repository's loader."""
-    if PACKED.match(settings.quantisation) is None:
+    if settings.quantisation in CONVERTER_TYPES:
         return "\nconst model = await tf.loadGraphModel('model.json');"
     return """import { ioHandler, loadBundle } from './bundle.js'; // web/src of TinyTimbre
 

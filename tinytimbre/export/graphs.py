@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinytimbre.config import Quantisation
+from tinytimbre.config import TUNED_BITS, Quantisation
 from tinytimbre.decoders.spec import N_INPUTS, DecoderSpec
 from tinytimbre.export import topology
 from tinytimbre.export.bundle import MODEL_FILE, WEIGHTS_FILE
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tinytimbre.decoders import Decoder
 
 Arrays = dict[str, np.ndarray]
-PACKED_BITS: dict[Quantisation, int] = {"int8": 8, "int6": 6, "int4": 4}
+PACKED_BITS: dict[Quantisation, int] = {"int8": 8, "int6": 6, "int4": 4, **TUNED_BITS}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -77,8 +77,8 @@ class _Run:
     @classmethod
     def start(cls, trials: Sequence[Trial], *, features_dir: str, store: TrialStore, config: SweepConfig) -> _Run:
         instrument = trials[0].instrument
-        train = _pool(read_features(features_dir, split="train", instrument=instrument), config)
-        validation = _pool(read_features(features_dir, split="validation", instrument=instrument), config)
+        train = clip_pool(read_features(features_dir, split="train", instrument=instrument), config)
+        validation = clip_pool(read_features(features_dir, split="validation", instrument=instrument), config)
         group = ModelGroup(
             [trial.decoder for trial in trials],
             seeds=[trial.seed for trial in trials],
@@ -155,7 +155,8 @@ class _Run:
         return RungResult(**common, status="failed", reason=reason, train_seconds=seconds)
 
 
-def _pool(takes: list[TakeFeatures], config: SweepConfig) -> ClipPool:
+def clip_pool(takes: list[TakeFeatures], config: SweepConfig) -> ClipPool:
+    """Takes as clips of the length and number that the configuration asks for."""
     rate = config.features.frame_rate_hz
     shape = ClipShape(
         clips=config.training.batch_size,
