@@ -68,9 +68,8 @@ def report(trial_id: str, *, store: TrialStore, features: pathlib.Path, config: 
         t for split in ("validation", "test") for t in read_features(features, split=split, instrument=trial.instrument)
     ]
     spec = trial.decoder
-    print(
-        f"\n## {trial.instrument}, {spec.kind} {spec.width}x{spec.depth}, {trial.parameters:,} parameters, {len(takes)} takes"
-    )
+    shape = f"{spec.kind} {spec.width}x{spec.depth}, {trial.parameters:,} parameters"
+    print(f"\n## {trial.instrument}, {shape}, {len(takes)} takes")
     print("\n| | LSD, dB | to float32 | worst take | brotli | tuning, s |\n|---|---|---|---|---|---|")
     reference = distances(decoder, settings, takes)
     for quantisation in (*PLAIN, *TUNED_BITS):

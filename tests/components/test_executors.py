@@ -110,7 +110,7 @@ def test_finalists_are_exported_in_every_quantisation(finished: Finished) -> Non
     assert {(model.trial_id, model.quantisation) for model in models} == {
         (trial_id, quantisation)
         for trial_id in finalists
-        for quantisation in ("float32", "float16", "uint8", "int6", "int4")
+        for quantisation in ("float32", "float16", "uint8", "int4", "tuned3")
     }
     for model in models:
         assert validate_bundle(folder / model.path).trial_id == model.trial_id
