@@ -1,4 +1,5 @@
 """Fine-tuning for few bits, with real training on a tiny instrument."""
+# ruff: noqa: F811 (arguments named like the imported fixture)
 
 from __future__ import annotations
 
@@ -8,8 +9,8 @@ import shutil
 import numpy as np
 import pytest
 
-from tests.sweep.tiny_sweep import config
-from tests.sweep.tiny_sweep import run as run_sweep
+from tests.sweep.test_rung import config, features_dir  # noqa: F401, the fixture
+from tests.sweep.test_rung import run as run_sweep
 from tinytimbre.config import SweepConfig
 from tinytimbre.export.packing import rounded
 from tinytimbre.features.examples import read_features
