@@ -10,7 +10,8 @@ export TF_USE_LEGACY_KERAS := 1
 # Set by some images; without compiled files every process would compile its imports again, 18 s of CPU each.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install demo test lint typecheck unit e2e bench-features bench-training lock clean
+.PHONY: install demo test lint typecheck unit e2e bench-features bench-training bench-memory bench-kills bench-search lock \
+  clean
 
 install: $(VENV)/.installed
 
@@ -54,7 +55,21 @@ bench-features: install
 	$(BIN)/python benchmarks/features.py $(RECORDINGS) --jobs $(JOBS)
 
 bench-training: install
-	$(BIN)/python benchmarks/training.py
+	$(BIN)/python -m benchmarks.training
+
+# CONFIG, RECORDINGS and INSTRUMENT say which sweep; ARGS takes further options, see --help of the program.
+CONFIG ?= configs/full.yaml
+INSTRUMENT ?= cello
+bench-kills: install
+	$(BIN)/python -m benchmarks.kills $(CONFIG) $(RECORDINGS) --instrument $(INSTRUMENT) $(ARGS)
+
+# In a workspace where the sweep has run.
+SWEPT ?= workspaces/full
+bench-search: install
+	$(BIN)/python -m benchmarks.search $(CONFIG) $(SWEPT) --instrument $(INSTRUMENT) $(ARGS)
+
+bench-memory: install
+	$(BIN)/python benchmarks/memory.py
 
 # The lock: exact versions with hashes. Run it after a change of pyproject.toml and commit the result.
 lock:

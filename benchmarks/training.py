@@ -2,12 +2,15 @@
 
 The peer is ddsp's own `Harmonic`, `FilteredNoise` and `SpectralLoss` (linear and log magnitudes, six FFT sizes) around
 our decoder and optimiser, compiled with `tf.function` as its trainer does. Every cell runs in a fresh process; the two
-sides alternate, so that other work on the machine meets both. The last line is JSON.
+sides alternate, so that other work on the machine meets both. ``of bound`` is the step over the decoder's own counted
+arithmetic at the rate of a large matrix product. Then what bounds our step now, stage by stage (`benchmarks.stages`).
+The last line is JSON.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import multiprocessing
 import os
@@ -17,6 +20,8 @@ import sys
 import time
 from collections.abc import Callable
 from typing import Any
+
+from benchmarks import stages
 
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -51,6 +56,29 @@ def measure(side: str, name: str, models: int, threads: int, seconds: float) -> 
     return {"step_ms": 1e3 * statistics.median(times), "loss": first, "peak_mb": peak_mb}
 
 
+def bounds(name: str, models: int, threads: int) -> dict[str, Any]:
+    """The machine's rates, the decoder's counted arithmetic in ms, and our stages."""
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    gigaflops, bandwidth = stages.machine_rates()
+    pool = _pool(SHAPES[name])
+    group = _group(SHAPES[name], models, pool)
+    frames = pool.shape.clips * pool.shape.frames
+    rows = stages.measure_stages(group, pool.training_batch(seed=0, step=0))
+    return {
+        "gigaflops": gigaflops,
+        "gigabytes_per_s": bandwidth,
+        "decoder_bound_ms": 1e3 * stages.decoder_gigaflop(group.specs[0], frames=frames) / gigaflops,
+        "stages": [
+            dataclasses.asdict(row)
+            | dict(zip(("bound", "share"), row.bound(gigaflops=gigaflops, bandwidth=bandwidth), strict=True))
+            for row in rows
+        ],
+    }
+
+
 def _pool(shape: dict[str, Any]) -> Any:
     """Two minutes of a gliding harmonic tone with vibrato, a decaying envelope and breath."""
     import numpy as np
@@ -78,17 +106,21 @@ def _pool(shape: dict[str, Any]) -> Any:
 
 
 def _ours(shape: dict[str, Any], models: int) -> tuple[Callable[..., float], Any]:
+    pool = _pool(shape)
+    group = _group(shape, models, pool)
+    return lambda batch, step: float(group.train_step(batch, step=step)[0]), pool
+
+
+def _group(shape: dict[str, Any], models: int, pool: Any) -> Any:
     from tinytimbre.config import TrainingConfig
     from tinytimbre.decoders import DecoderSpec, InputRange
     from tinytimbre.training.group import ModelGroup
 
-    pool = _pool(shape)
-    group = ModelGroup(
+    return ModelGroup(
         [DecoderSpec(**shape["decoder"], **COMMON)] * models,
         seeds=range(models), input_ranges=[InputRange()] * models, learning_rates=[1e-3] * models, total_steps=1000,
         shape=pool.shape, config=TrainingConfig(),
     )  # fmt: skip
-    return lambda batch, step: float(group.train_step(batch, step=step)[0]), pool
 
 
 def _ddsp(shape: dict[str, Any], models: int) -> tuple[Callable[..., float], Any]:
@@ -127,22 +159,26 @@ def _ddsp(shape: dict[str, Any], models: int) -> tuple[Callable[..., float], Any
     return run, pool
 
 
-def _in_fresh_process(*arguments: Any) -> dict[str, float]:
+def _in_fresh_process(function: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(measure, arguments)
+        return pool.apply(function, arguments)
 
 
 def main() -> None:
     """Measures every shape and prints table and JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shapes", nargs="+", default=list(SHAPES), choices=list(SHAPES))
-    parser.add_argument("--side-by-side", type=int, default=4, help="models per process on the small shapes")
+    parser.add_argument("--side-by-side", type=int, default=8, help="models per process on the small shapes")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=10.0, help="of measuring per cell and round")
     parser.add_argument("--rounds", type=int, default=2)
     args = parser.parse_args()
-    print(f"{'shape':12} {'side':14} {'step ms':>9} {'per model':>9} {'ratio':>7} {'audio s/s':>9} {'peak MB':>8}")
+    print(f"{'shape':12} {'side':14} {'step ms':>9} {'per model':>9} {'ratio':>7} {'of bound':>8} {'audio s/s':>9} "
+          f"{'peak MB':>8} {'loss':>10}")  # fmt: skip
     result = {name: _shape(name, args) for name in args.shapes}
+    print(f"\n{'shape':12} {'stage':14} {'ms':>8} {'GFLOP':>8} {'GB':>8} {'nearest bound':>14} {'share':>6}")
+    for name, row in result.items():
+        _print_stages(name, row)
     print(json.dumps({"threads": args.threads, "ratio": {name: row["ratio"] for name, row in result.items()},
                       "shapes": result}))  # fmt: skip
 
@@ -151,12 +187,13 @@ def _shape(name: str, args: argparse.Namespace) -> dict[str, Any]:
     sides = [("ddsp", 1), ("ours", 1)]
     if name in SMALL and args.side_by_side > 1:
         sides.append(("ours", args.side_by_side))
+    limits = _in_fresh_process(bounds, name, sides[-1][1], args.threads)
     rounds = [
-        {side: _in_fresh_process(*side[:1], name, side[1], args.threads, args.seconds) for side in sides}
+        {side: _in_fresh_process(measure, *side[:1], name, side[1], args.threads, args.seconds) for side in sides}
         for _ in range(args.rounds)
     ]
     audio_secs = SHAPES[name]["clips"] * SHAPES[name]["secs"]
-    row: dict[str, Any] = {}
+    row: dict[str, Any] = {"limits": limits}
     for side in sides:
         # The best of the rounds: company on the machine only ever adds time.
         best = min((one[side] for one in rounds), key=lambda cell: cell["step_ms"])
@@ -165,9 +202,20 @@ def _shape(name: str, args: argparse.Namespace) -> dict[str, Any]:
         row[label] = {**best, "per_model_ms": per_model}
         ratio = row["ddsp"]["step_ms"] / per_model
         print(f"{name:12} {label:14} {best['step_ms']:9.1f} {per_model:9.1f} {ratio:7.1f} "
-              f"{1e3 * audio_secs / per_model:9.0f} {best['peak_mb']:8.0f}", flush=True)  # fmt: skip
-    row["ratio"] = max(row["ddsp"]["step_ms"] / cell["per_model_ms"] for label, cell in row.items() if label != "ddsp")
+              f"{per_model / limits['decoder_bound_ms']:8.2f} {1e3 * audio_secs / per_model:9.0f} "
+              f"{best['peak_mb']:8.0f} {best['loss']:10.5f}", flush=True)  # fmt: skip
+    ours = [row[side[0] if side[1] == 1 else f"{side[0]} x{side[1]}"] for side in sides[1:]]
+    row["ratio"] = max(row["ddsp"]["step_ms"] / cell["per_model_ms"] for cell in ours)
+    row["loss_difference"] = abs(ours[0]["loss"] / row["ddsp"]["loss"] - 1)
     return row
+
+
+def _print_stages(name: str, row: dict[str, Any]) -> None:
+    limits = row["limits"]
+    for stage in limits["stages"]:
+        print(f"{name:12} {stage['name']:14} {stage['milliseconds']:8.1f} {stage['gigaflop']:8.2f} "
+              f"{stage['gigabytes']:8.3f} {stage['bound']:>14} {stage['share']:6.0%}")  # fmt: skip
+    print(f"{name:12} {'machine':14} {'':8} {limits['gigaflops']:5.0f}/s {limits['gigabytes_per_s']:6.1f}/s")
 
 
 if __name__ == "__main__":

@@ -39,3 +39,9 @@ def audio_clips(report: pathlib.Path, *, tables: SweepTables, verdict: Verdict) 
                 rate = int(soundfile.info(path).samplerate)
                 clips.append(AudioClip(verdict.instrument, original.stem, role, candidate_id, path, rate))
     return clips
+
+
+def sound_files(report: pathlib.Path) -> dict[str, list[pathlib.Path]]:
+    """All sounds by candidate id, those of the recordings themselves by instrument."""
+    folders = [*(report / RENDERINGS).glob("*"), *(report / ORIGINALS).glob("*")]
+    return {folder.name: sorted(folder.glob("*.flac")) for folder in folders}

@@ -33,18 +33,32 @@ USER_ERROR, FAULT, INTERRUPTED = 2, 1, 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; gives the exit code."""
-    args = _parser().parse_args(argv)
-    _prepare_environment(verbose=args.verbose)
+    _open_closed_streams()
     try:
-        return int(args.run(args))
+        args = _parser().parse_args(argv)
+        _prepare_environment(verbose=args.verbose)
+        code = int(args.run(args))
+        sys.stdout.flush()
     except KeyboardInterrupt:
         print("\ninterrupted; the same command continues", file=sys.stderr)  # noqa: T201
         return INTERRUPTED
     except BrokenPipeError:
+        # Whoever read the output has seen enough; Python would complain once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAULT
     except Exception as error:
         return _explain(error)
+    return code
+
+
+def _open_closed_streams() -> None:
+    """Points closed standard streams to nowhere: else the next file that is opened would take their place."""
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free descriptor, this one
+            setattr(sys, name, os.fdopen(descriptor, "r" if name == "stdin" else "w"))
 
 
 def _parser() -> argparse.ArgumentParser:

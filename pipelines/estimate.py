@@ -1,4 +1,4 @@
-"""How long training will take, before anything is trained.
+"""How long training will take and how much memory, before anything is trained.
 
 Measured with `tinytimbre.training.group.ModelGroup` on one core of a 2-core x86-64 machine without GPU (batches of
 8 clips of 1 s at 16 kHz, 50 frames/s, four models side by side; CPU time per step and model): 53 ms for a decoder of
@@ -14,7 +14,10 @@ import math
 from collections.abc import Sequence
 
 from tinytimbre.config import SweepConfig
+from tinytimbre.sweep.limits import machine_bytes
 from tinytimbre.sweep.plan import Trial
+from tinytimbre.sweep.rung import side_by_side
+from tinytimbre.training.memory import MemoryEstimate, check_memory, estimate_memory
 
 BASE_SECS = 0.052
 SECS_PER_GFLOP = 0.024
@@ -26,6 +29,9 @@ GROUP_SECS = 4.0
 
 REFERENCE_FFT_SIZES = 6
 REFERENCE_CLIP_SECS = 8.0
+PIPELINE_BYTES = 1_000_000_000
+"""Resident in the process that runs TFX and its components."""
+
 PASSES = 3
 """Forward, and backward twice as much."""
 
@@ -67,6 +73,23 @@ def step_seconds(trial: Trial, *, config: SweepConfig) -> float:
     share = FIXED_SHARE + (1 - FIXED_SHARE) * len(training.fft_sizes) / REFERENCE_FFT_SIZES
     gflop = PASSES * trial.decoder_mflops * clip_secs / 1e3
     return BASE_SECS * share * clip_secs / REFERENCE_CLIP_SECS + SECS_PER_GFLOP * gflop
+
+
+def largest_group(trials: Sequence[Trial], *, config: SweepConfig) -> MemoryEstimate:
+    """Peak of the worker that needs most, without the recordings it holds."""
+    groups = side_by_side(trials, size=config.training.side_by_side)
+    estimates = [estimate_memory([t.decoder for t in group], config=config, recorded_secs=0) for group in groups]
+    return max(estimates, key=lambda estimate: estimate.worker)
+
+
+def check_machine(trials: Sequence[Trial], *, config: SweepConfig, jobs: int) -> None:
+    """Refuses what cannot fit.
+
+    Raises:
+        TinyTimbreError: see `tinytimbre.training.memory.check_memory`.
+    """
+    estimate = largest_group(trials, config=config)
+    check_memory(estimate, config=config, jobs=jobs, rest_bytes=PIPELINE_BYTES, machine_bytes=machine_bytes())
 
 
 def _promoted(count: int, config: SweepConfig) -> int:

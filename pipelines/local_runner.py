@@ -51,6 +51,7 @@ def run_locally(
             root=str(workspace.artifacts),
             trials=str(workspace.trials),
             cache=str(workspace.cache),
+            boards=str(workspace.boards),
             publish_to=str(publish_to.resolve()),
             metadata=str(workspace.metadata),
         ),

@@ -41,6 +41,7 @@ class Places:
         root: for the components' outputs.
         trials: the trial store.
         cache: for work of other components that outlives runs.
+        boards: for TensorBoard's event files.
         publish_to: where models are published.
         metadata: file of the MLMD database; None where the orchestrator keeps its own.
     """
@@ -49,6 +50,7 @@ class Places:
     root: str
     trials: str
     cache: str
+    boards: str
     publish_to: str
     metadata: str | None = None
 
@@ -86,7 +88,7 @@ def create_pipeline(
     )
     planner = SweepPlanner(features=features.outputs["features"], config=config)
     rungs = _rungs(
-        config, features=features.outputs["features"], plan=planner.outputs["plan"], store=places.trials, shards=shards
+        config, features=features.outputs["features"], plan=planner.outputs["plan"], places=places, shards=shards
     )
     tail = _evaluation(config, places=places, recordings=recordings, features=features, planner=planner, last=rungs[-1])
     metadata = sqlite_metadata_connection_config(places.metadata) if places.metadata else None
@@ -101,7 +103,7 @@ def create_pipeline(
 
 
 def _rungs(
-    config: SweepConfig, *, features: BaseChannel, plan: BaseChannel, store: str, shards: int
+    config: SweepConfig, *, features: BaseChannel, plan: BaseChannel, places: Places, shards: int
 ) -> list[BaseComponent]:
     """Trainers and promoters of all rungs; the last one is the promoter whose survivors are the finalists."""
     nodes: list[BaseComponent] = []
@@ -115,7 +117,8 @@ def _rungs(
                 rung=rung,
                 shard=shard,
                 shards=shards,
-                store=store,
+                store=places.trials,
+                boards=places.boards,
                 config=config,
             ).with_id(f"SweepTrainer_rung{rung}_shard{shard:02d}")
             for shard in range(shards)
@@ -152,6 +155,7 @@ def _evaluation(
         models=exporter.outputs["models"],
         store=places.trials,
         cache=f"{places.cache}/evaluations",
+        boards=places.boards,
         config=config,
     )
     selector = ModelSelector(report=evaluator.outputs["report"], config=config)

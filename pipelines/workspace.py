@@ -5,6 +5,7 @@
        artifacts/          the components' outputs
        trials/             the trial store
        cache/              checked recordings, features, evaluations; safe to delete
+       tensorboard/        event files, one run per trial
        models/             published models, unless published elsewhere
        report.html         of the last run
        logs/               what TensorFlow, Beam and TFX had to say
@@ -22,6 +23,7 @@ from collections.abc import Iterator
 import yaml
 
 from tinytimbre.config import SweepConfig
+from tinytimbre.durable import write_whole
 from tinytimbre.errors import TinyTimbreError
 
 MIN_FREE_BYTES = 300_000_000
@@ -49,6 +51,7 @@ class Workspace:
         self.config = self.root / "config.yaml"
         self.logs = self.root / "logs"
         self.models = self.root / "models"
+        self.boards = self.root / "tensorboard"
 
     def require(self) -> Workspace:
         """The workspace itself, if a run has been started in it.
@@ -68,9 +71,7 @@ class Workspace:
     def record(self, config: SweepConfig) -> None:
         """Writes the resolved configuration."""
         text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
-        partial = self.config.with_name(f".{self.config.name}.{os.getpid()}")
-        partial.write_text(text)
-        partial.replace(self.config)
+        write_whole(self.config, text.encode())
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -125,6 +126,19 @@ class Workspace:
             )
 
 
+def check_folder(folder: pathlib.Path, *, purpose: str) -> None:
+    """As `make_folder`, but makes nothing: whether the folder is there, or could be made, and written.
+
+    Raises:
+        TinyTimbreError: a part of the path is a file, or may not be written.
+    """
+    existing = next(path for path in (folder, *folder.resolve().parents) if os.path.lexists(path))
+    if not existing.is_dir():
+        raise _no_folder(folder, purpose=purpose, reason=f"{existing} is a file")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise _no_folder(folder, purpose=purpose, reason=f"no permission to write in {existing}")
+
+
 def make_folder(folder: pathlib.Path, *, purpose: str) -> None:
     """Makes the folder where it does not exist.
 
@@ -141,11 +155,15 @@ def make_folder(folder: pathlib.Path, *, purpose: str) -> None:
     except OSError as error:
         reason = str(error.strerror)
     if reason:
-        raise TinyTimbreError(
-            f"{purpose} must be a folder that can be written",
-            got=f"{folder}: {reason}",
-            remedy="choose another folder, or change its owner or permissions",
-        )
+        raise _no_folder(folder, purpose=purpose, reason=reason)
+
+
+def _no_folder(folder: pathlib.Path, *, purpose: str, reason: str) -> TinyTimbreError:
+    return TinyTimbreError(
+        f"{purpose} must be a folder that can be written",
+        got=f"{folder}: {reason}",
+        remedy="choose another folder, or change its owner or permissions",
+    )
 
 
 def needed_bytes(*, recorded_bytes: int, n_trials: int, parameters: int) -> int:

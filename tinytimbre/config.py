@@ -12,6 +12,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import pathlib
+from collections.abc import Iterable
 from typing import Any, Literal, Self
 
 import pydantic
@@ -27,7 +28,8 @@ TUNED_BITS: dict[Quantisation, int] = {"tuned4": 4, "tuned3": 3, "tuned2": 2}
 
 Value = int | float | str
 SEARCH_KEYS = (
-    "decoder", "input", "harmonics", "noise_bands", "width", "depth", "kernel_size", "learning_rate", "seed",
+    "decoder", "input", "harmonics", "noise_bands", "width", "depth", "kernel_size", "reverb_bands", "learning_rate",
+    "seed",
 )  # fmt: skip
 YAML_WORDS = {
     "tuple_type": "Input should be a list, such as [1, 2]",
@@ -78,7 +80,10 @@ class Constraints(Section):
 
 
 class SearchConfig(Section):
-    """The search space: lists of values per key; ``gru`` and ``cnn`` hold the keys only they have."""
+    """The search space: lists of values per key; ``gru`` and ``cnn`` hold the keys only they have.
+
+    ``include`` names further configurations one by one, whatever ``constraints`` and ``trials`` say.
+    """
 
     method: Literal["grid", "random", "sobol"] = "grid"
     trials: int | None = pydantic.Field(None, gt=0, description="for random and sobol; a cap for grid")
@@ -87,19 +92,36 @@ class SearchConfig(Section):
     gru: dict[str, list[Value]] = {}
     cnn: dict[str, list[Value]] = {}
     constraints: Constraints = Constraints()
+    include: tuple[dict[str, Value], ...] = ()
 
     @pydantic.field_validator("space", "gru", "cnn")
     @classmethod
     def _known_keys_with_values(cls, space: dict[str, list[Value]]) -> dict[str, list[Value]]:
-        for key in space:
-            if key not in SEARCH_KEYS:
-                near = difflib.get_close_matches(key, SEARCH_KEYS, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
-                raise ValueError(f"unknown search key {key!r}{hint}; known: {', '.join(SEARCH_KEYS)}")
+        _check_search_keys(space)
         empty = [key for key, values in space.items() if not values]
         if empty:
             raise ValueError(f"every key needs at least one value; {empty[0]!r} has none")
         return space
+
+    @pydantic.field_validator("include")
+    @classmethod
+    def _each_with_kind_and_width(cls, included: tuple[dict[str, Value], ...]) -> tuple[dict[str, Value], ...]:
+        for number, values in enumerate(included, start=1):
+            _check_search_keys(values)
+            missing = [key for key in ("decoder", "width") if key not in values]
+            if missing:
+                raise ValueError(
+                    f"every configuration of search.include needs {missing[0]!r}; number {number} has none"
+                )
+        return included
+
+
+def _check_search_keys(keys: Iterable[str]) -> None:
+    for key in keys:
+        if key not in SEARCH_KEYS:
+            near = difflib.get_close_matches(key, SEARCH_KEYS, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"unknown search key {key!r}{hint}; known: {', '.join(SEARCH_KEYS)}")
 
 
 class TrainingConfig(Section):
@@ -131,6 +153,9 @@ class BudgetConfig(Section):
     min_per_stratum: int = pydantic.Field(1, ge=1)
     max_failed_share: float = pydantic.Field(0.5, ge=0, le=1)
     trial_timeout_secs: float = pydantic.Field(3600, gt=0)
+    worker_memory_mb: int | None = pydantic.Field(
+        None, gt=0, description="a training process that grows beyond it fails alone, TensorFlow's own 700 included"
+    )
 
     @pydantic.field_validator("rung_steps")
     @classmethod

@@ -22,6 +22,7 @@ class QualityEvaluatorSpec(ComponentSpec):
     PARAMETERS = {  # noqa: RUF012
         "store": ExecutionParameter(type=str),
         "cache": ExecutionParameter(type=str),
+        "boards": ExecutionParameter(type=str),
         "config": ExecutionParameter(type=str),
         "code_version": ExecutionParameter(type=str),
     }
@@ -56,9 +57,20 @@ class QualityEvaluator(BaseComponent):
         models: BaseChannel,
         store: str,
         cache: str,
+        boards: str,
         config: SweepConfig,
     ) -> None:
-        """Builds the node; `store` is the trial store, `cache` keeps evaluations of single models across runs."""
+        """Builds the node.
+
+        Args:
+            features: see above.
+            plan: see above.
+            models: see above.
+            store: the trial store.
+            cache: keeps evaluations of single models across runs.
+            boards: where TensorBoard looks.
+            config: of the sweep.
+        """
         packages = [f"tinytimbre.{name}" for name in PACKAGES]
         super().__init__(
             QualityEvaluatorSpec(
@@ -67,6 +79,7 @@ class QualityEvaluator(BaseComponent):
                 models=models,
                 store=store,
                 cache=cache,
+                boards=boards,
                 config=scoped(config, "audio", "features"),
                 code_version=code_version(*packages, "components.quality_evaluator"),
                 report=Channel(type=SweepReport),

@@ -126,6 +126,7 @@ def render_and_measure(
         hop=settings.hop,
         sample_rate_hz=settings.sample_rate_hz,
         noise_seed=settings.noise_seed,
+        reverb=settings.reverb,
     )
     metrics = evaluate_take(
         take.features,

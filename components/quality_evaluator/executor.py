@@ -17,11 +17,12 @@ from components.quality_evaluator.held_out import held_out
 from components.quality_evaluator.store import EvaluationStore, evaluation_key
 from components.quality_evaluator.tables import sweep_tables
 from components.resources import jobs
-from components.sweep_report import RENDERINGS, original_path, rendering_path
+from components.sweep_report import RENDERINGS, original_path, rendering_path, sound_files
 from components.web_models import WebModel, load_models
 from tinytimbre.config import SweepConfig, config_from_json
 from tinytimbre.features.artifact import load_index
 from tinytimbre.progress import track
+from tinytimbre.report.tensorboard import write_evaluation
 from tinytimbre.sweep import SweepPlan, TrialStore
 
 
@@ -39,8 +40,11 @@ class Executor(BaseExecutor):
         _evaluate(models, keys=keys, takes=takes, bundles=bundles, store=store, config=config)
         evaluations = {model.candidate_id: _evaluated(store, keys[model.candidate_id]) for model in models}
         plan, trials = SweepPlan.load(folder(input_dict, "plan")), TrialStore(exec_properties["store"])
-        sweep_tables(plan, store=trials, models=models, evaluations=evaluations).save(output)
+        tables = sweep_tables(plan, store=trials, models=models, evaluations=evaluations)
+        tables.save(output)
         _save_sounds(models, keys=keys, takes=takes, store=store, output=output)
+        boards = pathlib.Path(exec_properties["boards"])
+        write_evaluation(plan, candidates=tables.candidates, sounds=sound_files(output), folder=boards)
         only(output_dict, "report").set_int_custom_property("n_candidates", len(models))
 
 

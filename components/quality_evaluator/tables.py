@@ -48,6 +48,7 @@ def _trial_row(trial: Trial, *, plan: SweepPlan, store: TrialStore) -> dict[str,
         **{key: getattr(trial, key) for key in ("trial_id", "instrument", "stratum", "parameters", "decoder_mflops")},
         **{key: value for key, value in spec.items() if key != "kind"},
         "decoder": trial.decoder.kind,
+        "reverb_bands": trial.decoder.reverb_bands,
         "status": _status(last, n_rungs=len(plan.rungs)),
         "reason": last.reason if last else "not trained",
         "rung": last.rung if last else -1,
@@ -83,9 +84,10 @@ def _candidates(
                 "decoder_mflops": trial.decoder_mflops,
                 "tfjs_max_abs_error": evaluation.tfjs_max_abs_error,
                 "status": "failed" if evaluation.reason else "evaluated",
+                "reason": evaluation.reason,
             }
         )
-    columns = [column for column in CANDIDATE_COLUMNS if column not in METRIC_COLUMNS]
+    columns = [*(column for column in CANDIDATE_COLUMNS if column not in METRIC_COLUMNS), "reason"]
     return _table(rows, columns).join(metric_means(clips), on="candidate_id")
 
 

@@ -22,6 +22,7 @@ class SweepTrainerSpec(ComponentSpec):
         "shard": ExecutionParameter(type=int),
         "shards": ExecutionParameter(type=int),
         "store": ExecutionParameter(type=str),
+        "boards": ExecutionParameter(type=str),
         "config": ExecutionParameter(type=str),
         "code_version": ExecutionParameter(type=str),
     }
@@ -58,9 +59,10 @@ class SweepTrainer(BaseComponent):
         shard: int,
         shards: int,
         store: str,
+        boards: str,
         config: SweepConfig,
     ) -> None:
-        """Builds the node; `store` is the directory of the trial store, which outlives runs."""
+        """Builds the node; `store` is the directory of the trial store, which outlives runs, `boards` TensorBoard's."""
         packages = [f"tinytimbre.{name}" for name in ("decoders", "features", "sweep", "synthesis", "training")]
         super().__init__(
             SweepTrainerSpec(
@@ -71,6 +73,7 @@ class SweepTrainer(BaseComponent):
                 shard=shard,
                 shards=shards,
                 store=store,
+                boards=boards,
                 config=scoped(config, "seed", "audio", "features", "training", "budget"),
                 code_version=code_version(*packages, "components.sweep_trainer"),
                 trials=Channel(type=Trials),

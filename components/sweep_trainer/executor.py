@@ -1,7 +1,8 @@
-"""Calls `tinytimbre.sweep.train_rung`."""
+"""Calls `tinytimbre.sweep.train_rung` and writes its scalars for TensorBoard."""
 
 from __future__ import annotations
 
+import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from components.channels import Artifacts, folder, only, optional_folder
 from components.resources import jobs
 from components.trial_results import load_survivors, save_results
 from tinytimbre.config import config_from_json
+from tinytimbre.report.tensorboard import write_rung
 from tinytimbre.sweep import SweepPlan, TrialStore, train_rung
 
 
@@ -22,17 +24,20 @@ class Executor(BaseExecutor):
         plan = SweepPlan.load(folder(input_dict, "plan"))
         before = optional_folder(input_dict, "survivors")
         trial_ids = load_survivors(before) if before else [trial.trial_id for trial in plan.trials]
+        own, rung = trial_ids[exec_properties["shard"] :: exec_properties["shards"]], exec_properties["rung"]
+        store = TrialStore(exec_properties["store"])
         results = train_rung(
             plan,
-            trial_ids=trial_ids[exec_properties["shard"] :: exec_properties["shards"]],
-            rung=exec_properties["rung"],
+            trial_ids=own,
+            rung=rung,
             features_dir=str(folder(input_dict, "features")),
-            store=TrialStore(exec_properties["store"]),
+            store=store,
             config=config_from_json(exec_properties["config"]),
             jobs=jobs(),
         )
+        write_rung(plan, trial_ids=own, rung=rung, store=store, folder=pathlib.Path(exec_properties["boards"]))
         save_results(results, folder(output_dict, "trials"))
         artifact = only(output_dict, "trials")
-        artifact.set_int_custom_property("rung", exec_properties["rung"])
+        artifact.set_int_custom_property("rung", rung)
         for status in ("done", "failed"):
             artifact.set_int_custom_property(f"n_{status}", sum(result.status == status for result in results))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from tfx.dsl.components.base.base_executor import BaseExecutor
 
@@ -21,6 +21,9 @@ from tinytimbre.progress import track
 from tinytimbre.sweep import SweepPlan, Trial, TrialStore
 from tinytimbre.sweep.tuning import tune_trials, tuned_decoder
 
+if TYPE_CHECKING:
+    from tinytimbre.decoders import Decoder
+
 
 class Executor(BaseExecutor):
     """Finalists → `WebModels`."""
@@ -36,13 +39,14 @@ class Executor(BaseExecutor):
             tune_trials(finalists, quantisation=quantisation, features_dir=features, store=store, config=config)
         models = []
         for trial in track(finalists, label="export", unit="models"):
-            settings = _settings(trial, config=config, input_dict=input_dict)
-            models += _export(trial, settings=settings, store=store, config=config, output=output)
+            for decoder, quantisations in _decoders(trial, store=store, config=config):
+                settings = _settings(trial, decoder=decoder, config=config, input_dict=input_dict)
+                models += _export(decoder, settings=settings, quantisations=quantisations, output=output)
         save_models(models, output)
         only(output_dict, "models").set_int_custom_property("n_models", len(models))
 
 
-def _settings(trial: Trial, *, config: SweepConfig, input_dict: Artifacts) -> BundleSettings:
+def _settings(trial: Trial, *, decoder: Decoder, config: SweepConfig, input_dict: Artifacts) -> BundleSettings:
     features = folder(input_dict, "features")
     recordings = RecordingSet.load(folder(input_dict, "recordings")).accepted(trial.instrument)
     licences = {(r.source, r.licence, r.attribution) for r in recordings}
@@ -54,25 +58,35 @@ def _settings(trial: Trial, *, config: SweepConfig, input_dict: Artifacts) -> Bu
         statistics=load_statistics(features)[trial.instrument],
         features_fingerprint=load_index(features).fingerprints[trial.instrument],
         data=tuple(DataLicence(source=s, licence=c, attribution=a) for s, c, a in sorted(licences)),
+        reverb=decoder.reverb,
     )
 
 
-def _export(
-    trial: Trial, *, settings: BundleSettings, store: TrialStore, config: SweepConfig, output: pathlib.Path
-) -> list[WebModel]:
-    output = output / trial.trial_id
-    plain = [quantisation for quantisation in config.export.quantisations if quantisation not in TUNED_BITS]
-    bundles = export_bundle(store.load_decoder(trial.trial_id), settings=settings, quantisations=plain, output=output)
+def _decoders(
+    trial: Trial, *, store: TrialStore, config: SweepConfig
+) -> Iterator[tuple[Decoder, Sequence[Quantisation]]]:
+    """The trained decoder with its plain quantisations, then each tuned one; a room is tuned along."""
+    yield store.load_decoder(trial.trial_id), [q for q in config.export.quantisations if q not in TUNED_BITS]
     for quantisation in _tuned(config):
-        decoder = tuned_decoder(trial.trial_id, quantisation=quantisation, store=store, config=config)
-        bundles += export_bundle(decoder, settings=settings, quantisations=[quantisation], output=output)
+        yield tuned_decoder(trial.trial_id, quantisation=quantisation, store=store, config=config), [quantisation]
+
+
+def _export(
+    decoder: Decoder,
+    *,
+    settings: BundleSettings,
+    quantisations: Sequence[Quantisation],
+    output: pathlib.Path,
+) -> list[WebModel]:
+    trial_id = settings.trial_id
+    bundles = export_bundle(decoder, settings=settings, quantisations=quantisations, output=output / trial_id)
     return [
         WebModel(
-            candidate_id=f"{trial.trial_id}-{bundle.quantisation}",
-            trial_id=trial.trial_id,
-            instrument=trial.instrument,
+            candidate_id=f"{trial_id}-{bundle.quantisation}",
+            trial_id=trial_id,
+            instrument=settings.instrument,
             quantisation=bundle.quantisation,
-            path=f"{trial.trial_id}/{bundle.quantisation}",
+            path=f"{trial_id}/{bundle.quantisation}",
             size=measure_bundle(bundle.path),
         )
         for bundle in bundles

@@ -14,7 +14,7 @@ from components.names import REPORT
 from pipelines.lineage import History
 from tinytimbre.audio.recording import RecordingSet
 from tinytimbre.errors import TinyTimbreError
-from tinytimbre.report.tables import SweepTables
+from tinytimbre.report.tables import SweepTables, agreements, why_no_verdict
 from tinytimbre.report.terminal import front_table, summary_table
 
 if TYPE_CHECKING:
@@ -41,9 +41,11 @@ class Outcome:
         for instrument in self.tables.instruments:
             console.print(front_table(self.tables, instrument=instrument))
         console.print(summary_table(self.tables))
-        for instrument, verdict in self.tables.verdicts.items():
-            console.print(f"{instrument}: {verdict.summary}", markup=False, highlight=False)
-        for line in [*self._left_out(), *self._published()]:
+        for instrument in self.tables.instruments:
+            verdict = self.tables.verdicts.get(instrument)
+            words = verdict.summary if verdict else why_no_verdict(self.tables, instrument=instrument)
+            console.print(f"{instrument}: {words}", markup=False, highlight=False, soft_wrap=True)
+        for line in [*self._ranks(), *self._left_out(), *self._published()]:
             console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def next_step(self) -> str:
@@ -55,6 +57,9 @@ class Outcome:
             "nothing was good enough: see the report for what came nearest, then give it more training "
             "(budget.rung_steps), more recordings, or wider gates, and run again"
         )
+
+    def _ranks(self) -> list[str]:
+        return [f"{found.instrument}: {found.words()}" for found in agreements(self.tables)]
 
     def _left_out(self) -> list[str]:
         rejected = self.sweep.recordings.rejected()

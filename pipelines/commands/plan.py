@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Plans with the instruments of the recordings folder, without reading a recording."""
+    from pipelines.estimate import check_machine
     from pipelines.recordings import take_inventory
     from pipelines.terminal import results_console
     from tinytimbre.sweep.plan import plan_sweep
@@ -43,7 +44,26 @@ def run(args: argparse.Namespace) -> int:
         "(pipelines/estimate.py); export, evaluation and start come on top, about 3 s per exported model.",
         highlight=False,
     )
+    console.print(_memory(plan, config, jobs), highlight=False)
+    check_machine(plan.trials, config=config, jobs=jobs)
     return 0
+
+
+def _memory(plan: SweepPlan, config: SweepConfig, jobs: int) -> str:
+    from pipelines.estimate import PIPELINE_BYTES, largest_group
+    from tinytimbre.sweep.limits import machine_bytes
+    from tinytimbre.training.memory import POOL_BYTES_PER_SAMPLE
+
+    estimate = largest_group(plan.trials, config=config)
+    audio = POOL_BYTES_PER_SAMPLE * config.audio.sample_rate_hz * 60
+    together = PIPELINE_BYTES + estimate.all_workers(jobs)
+    limit = config.budget.worker_memory_mb
+    allowed = f", at most {limit / 1e3:.1f} GB (budget.worker_memory_mb)" if limit else ""
+    return (
+        f"Memory: about {estimate.worker / 1e9:.1f} GB for the largest worker{allowed}, {estimate.shared / 1e9:.1f} of "
+        f"it shared; {together / 1e9:.1f} GB for {jobs} and the pipeline, of {machine_bytes() / 1e9:.1f} GB. Each "
+        f"minute of an instrument's recordings adds {audio / 1e6:.0f} MB to a worker."
+    )
 
 
 def _strata(plan: SweepPlan) -> rich.table.Table:

@@ -7,7 +7,7 @@ import pathlib
 from typing import TYPE_CHECKING
 
 from pipelines.commands import options
-from pipelines.workspace import Workspace
+from pipelines.workspace import Workspace, check_folder
 from tinytimbre.errors import TinyTimbreError
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def run(args: argparse.Namespace) -> int:
     from pipelines.terminal import terminal
 
     workspace = Workspace(args.workspace).require()
+    check_folder(args.to / args.instrument, purpose="the place to publish to")
     with terminal(verbose=args.verbose) as screen:
         sweep = outcome(History.read(workspace.metadata)).sweep
         candidate_id = choose(sweep, instrument=args.instrument, trial=args.trial)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pipelines.lineage import History
     from pipelines.recordings import Inventory
     from pipelines.terminal import Screen
+    from tinytimbre.sweep.plan import SweepPlan
 
 NOTHING_ACCEPTABLE = 3
 
@@ -28,15 +29,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Checks what can be checked at once, then runs the pipeline; the same command continues what was interrupted."""
+    from pipelines.estimate import check_machine
     from pipelines.recordings import take_inventory
     from pipelines.terminal import terminal
+    from tinytimbre.sweep.plan import plan_sweep
 
     config, jobs = options.configuration(args), options.jobs(args)
     inventory = take_inventory(args.recordings, instruments=config.instruments)
+    plan = plan_sweep(config, fingerprints=dict.fromkeys(inventory.instruments, ""))
+    check_machine(plan.trials, config=config, jobs=jobs)
     workspace = options.workspace(args, config)
     publish_to = args.publish_to or workspace.models
     with workspace.locked():
-        workspace.check_room(needed_bytes=_room(config, inventory))
+        workspace.check_room(needed_bytes=_room(plan, inventory))
         make_folder(publish_to, purpose="the place to publish to")
         workspace.record(config)
         log = workspace.logs / f"{time.strftime('%Y%m%d-%H%M%S')}.log"
@@ -55,13 +60,9 @@ def run(args: argparse.Namespace) -> int:
         return _conclude(history, workspace)
 
 
-def _room(config: SweepConfig, inventory: Inventory) -> int:
-    from tinytimbre.sweep.space import expand
-
-    entries = expand(config)
-    count = len(inventory.instruments)
-    parameters = count * sum(entry["decoder"].parameters for entry in entries)
-    return needed_bytes(recorded_bytes=inventory.n_bytes, n_trials=count * len(entries), parameters=parameters)
+def _room(plan: SweepPlan, inventory: Inventory) -> int:
+    parameters = sum(trial.parameters for trial in plan.trials)
+    return needed_bytes(recorded_bytes=inventory.n_bytes, n_trials=len(plan.trials), parameters=parameters)
 
 
 def _announce(screen: Screen, config: SweepConfig, inventory: Inventory, workspace: Workspace) -> None:

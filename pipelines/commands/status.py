@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import pathlib
 from typing import TYPE_CHECKING
 
 from pipelines.commands import options
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     import rich.console
 
     from pipelines.lineage import History
-    from tinytimbre.sweep import TrialStore
+    from tinytimbre.sweep import SweepPlan, TrialStore
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +33,10 @@ def run(args: argparse.Namespace) -> int:
     history = History.read(workspace.metadata)
     _stages(history, console, active=workspace.is_locked())
     _trials(TrialStore(workspace.trials), console)
+    plan = _plan(history)
+    if plan is not None:
+        _ranks(plan, TrialStore(workspace.trials), console)
+        _time(plan, history, workspace, console)
     _models(history, console)
     return 0
 
@@ -60,17 +65,69 @@ def _trials(store: TrialStore, console: rich.console.Console) -> None:
 
     counts: dict[int, collections.Counter[str]] = collections.defaultdict(collections.Counter)
     seconds: dict[int, float] = collections.defaultdict(float)
-    folders = sorted(path for path in store.root.glob("*") if path.is_dir())
-    for folder in folders:
-        for result in store.results(folder.name):
+    trial_ids = store.trial_ids()
+    for trial_id in trial_ids:
+        for result in store.results(trial_id):
             counts[result.rung][result.status] += 1
             seconds[result.rung] += result.train_seconds
     table = rich.table.Table("rung", "done", "failed", "training, s", title="Trials", title_justify="left")
     for rung in sorted(counts):
         table.add_row(str(rung), str(counts[rung]["done"]), str(counts[rung]["failed"]), f"{seconds[rung]:.0f}")
     console.print(table)
-    running = sum(store.is_locked(folder.name) for folder in folders)
-    console.print(f"{len(folders)} trials, {running} running", highlight=False)
+    running = sum(store.is_locked(trial_id) for trial_id in trial_ids)
+    console.print(f"{len(trial_ids)} trials, {running} running", highlight=False)
+
+
+def _plan(history: History) -> SweepPlan | None:
+    """Of the newest run that got so far; None where there is none or its file is gone."""
+    from tinytimbre.sweep.plan import SweepPlan
+
+    found = history.latest("SweepPlan")
+    there = found is not None and (pathlib.Path(found["uri"]) / "plan.json").is_file()
+    return SweepPlan.load(found["uri"]) if found is not None and there else None
+
+
+def _ranks(plan: SweepPlan, store: TrialStore, console: rich.console.Console) -> None:
+    """Whether the early rungs foretold the last, as far as trials have got there."""
+    from tinytimbre.sweep.agreement import BIAS, rank_agreements
+
+    losses = {
+        trial.trial_id: {
+            result.rung: result.validation_loss
+            for result in store.results(trial.trial_id)
+            if result.status == "done" and result.validation_loss is not None
+        }
+        for trial in plan.trials
+    }
+    strata = {trial.trial_id: (trial.instrument, trial.stratum) for trial in plan.trials}
+    found = rank_agreements(losses, strata=strata, last_rung=len(plan.rungs) - 1)
+    for one in found:
+        console.print(f"{one.instrument}: {one.words()}", markup=False, highlight=False, soft_wrap=True)
+    if found:
+        console.print(BIAS, markup=False, highlight=False, soft_wrap=True)
+
+
+def _time(plan: SweepPlan, history: History, workspace: Workspace, console: rich.console.Console) -> None:
+    """How much of the workers' time was training, and what the rest was."""
+    import rich.table
+
+    from pipelines.timing import sweep_bookkeeping
+    from tinytimbre.sweep.accounts import PARTS
+
+    found = sweep_bookkeeping(history, trials=workspace.trials, trial_ids=[trial.trial_id for trial in plan.trials])
+    if not found.seconds:
+        console.print("no account of the time: trained by an earlier version, or not at all", highlight=False)
+        return
+    total = sum(found.seconds.values())
+    table = rich.table.Table("workers' time in the rungs", title="Where the time went", title_justify="left")
+    for name in ("seconds", "share"):
+        table.add_column(name, justify="right")
+    for part, secs in sorted(found.seconds.items(), key=lambda item: -item[1]):
+        table.add_row(PARTS[part], f"{secs:.1f}", f"{secs / total:.1%}")
+    console.print(table)
+    walls = ", ".join(f"rung {rung}: {secs:.0f} s" for rung, secs in sorted(found.wall_secs.items()))
+    console.print(f"wall time of {walls}", highlight=False)
+    console.print(found.words(), highlight=False, soft_wrap=True)
 
 
 def _models(history: History, console: rich.console.Console) -> None:

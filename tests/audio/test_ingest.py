@@ -137,6 +137,16 @@ def test_a_file_beside_the_folders_makes_no_instrument(folder, tmp_path):
     assert [problem.kind for problem in by_path(found)["stray.wav"].problems] == ["no-instrument"]
 
 
+def test_a_folder_without_a_usable_name_stops_no_other(folder, tmp_path, caplog):
+    (folder / "笛子").mkdir()
+    (folder / "violin" / "note0.wav").rename(folder / "笛子" / "a.wav")
+    found = ingest(folder, config=config(), output=tmp_path / "out")
+    assert found.instruments == ("violin",)
+    assert set(found.instrument_problems) == {"kazoo"}
+    assert [p.kind for p in by_path(found)["笛子/a.wav"].problems] == ["no-name"]
+    assert "笛子/a.wav is left out" in caplog.text
+
+
 def test_full_disk(folder, tmp_path, monkeypatch):
     """The one failure that cannot be had for real: the second file finds no room."""
     calls = []

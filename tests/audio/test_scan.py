@@ -98,6 +98,36 @@ def test_no_audio(tmp_path):
         scan_recordings(tmp_path)
 
 
+def test_a_name_without_latin_letters_leaves_out_that_folder_alone(tmp_path):
+    root = tmp_path / "录音"
+    touch(root, "笛子/a.wav", "笛子/notes.xyz", "violin/b.wav", "loose.wav")
+    found = {file.relative: (file.instrument, file.problem and file.problem.kind) for file in scan_recordings(root)}
+    assert found == {
+        "loose.wav": ("no-instrument", "no-instrument"),
+        "violin/b.wav": ("violin", None),
+        "笛子/a.wav": ("unnamed", "no-name"),
+        "笛子/notes.xyz": ("unnamed", "no-name"),
+    }
+    reason = next(file.problem.message for file in scan_recordings(root) if file.instrument == "unnamed")
+    assert "笛子" in reason
+    assert "rename the folder" in reason
+
+
+def test_a_manifest_may_name_an_instrument_that_cannot_be_written(tmp_path):
+    touch(tmp_path, "a.wav", "b.wav")
+    (tmp_path / "manifest.csv").write_text("file,instrument\na.wav,笛子\nb.wav,violin\n", encoding="utf-8")
+    assert {file.relative: file.instrument for file in scan_recordings(tmp_path)} == {
+        "a.wav": "unnamed",
+        "b.wav": "violin",
+    }
+
+
+def test_nothing_but_names_without_latin_letters_says_so(tmp_path):
+    touch(tmp_path, "笛子/a.wav")
+    with pytest.raises(TinyTimbreError, match="no letter a to z"):
+        scan_recordings(tmp_path)
+
+
 def test_slug():
     assert slug(" Tenor Sax (live) ") == "tenor_sax_live"
     with pytest.raises(TinyTimbreError):

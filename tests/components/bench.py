@@ -35,6 +35,7 @@ class Bench:
             root=str(self.folder / "artifacts"),
             trials=str(self.folder / "trials"),
             cache=str(self.folder / "cache"),
+            boards=str(self.folder / "tensorboard"),
             publish_to=str(self.folder / "models"),
         )
         pipeline = create_pipeline(self.config, places=places, recordings_digest="0", shards=self.shards)

@@ -19,7 +19,9 @@ SMOKE = pathlib.Path(__file__).resolve().parents[2] / "configs" / "smoke.yaml"
 
 
 def _pipeline(*, shards: int = 1, config: SweepConfig | None = None) -> Pipeline:
-    places = Places(recordings="/r", root="/a", trials="/t", cache="/c", publish_to="/p", metadata="/m.sqlite")
+    places = Places(
+        recordings="/r", root="/a", trials="/t", cache="/c", boards="/b", publish_to="/p", metadata="/m.sqlite"
+    )
     return create_pipeline(config or load_config(SMOKE), places=places, recordings_digest="0", shards=shards)
 
 

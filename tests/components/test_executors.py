@@ -179,3 +179,14 @@ def test_jobs_come_from_the_environment_or_the_machine(monkeypatch: pytest.Monke
     assert jobs() == len(os.sched_getaffinity(0))
     monkeypatch.setenv(JOBS_VARIABLE, "7")
     assert jobs() == 7
+
+
+def test_tensorboard_has_every_trial_and_the_finalists_sounds(finished: Finished) -> None:
+    boards = finished.bench.folder / "tensorboard"
+    plan = SweepPlan.load(finished.folder("SweepPlanner", "plan"))
+    finalists = load_survivors(finished.folder("RungPromoter_rung1", "survivors"))
+    for trial in plan.trials:
+        folder = boards / trial.instrument / trial.trial_id
+        assert list(folder.glob("*.rung0")), trial.trial_id
+        assert bool(list(folder.glob("*.zevaluation"))) == (trial.trial_id in finalists)
+    assert list(boards.glob("*/original/*.sounds"))

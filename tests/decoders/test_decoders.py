@@ -30,6 +30,29 @@ def test_parameters_and_state_are_known_before_building(spec: DecoderSpec) -> No
     assert spec.mflops(frame_rate_hz=50) == pytest.approx(2e-6 * sum(products) * 50)
 
 
+@pytest.mark.parametrize("spec", SPECS)
+def test_a_room_adds_its_numbers_and_changes_nothing_else(spec: DecoderSpec) -> None:
+    with_room = DecoderSpec.model_validate({**spec.model_dump(), "reverb_bands": 5})
+    dry, roomy = build_decoder(spec, seed=3), build_decoder(with_room, seed=3)
+    weights = roomy.get_weights()
+    assert weights.pop("reverb").shape == (2, 5)
+    assert weights.keys() == dry.get_weights().keys()
+    assert all(np.array_equal(weights[name], value) for name, value in dry.get_weights().items())
+    assert sum(value.size for value in roomy.get_weights().values()) == with_room.parameters == spec.parameters + 10
+    assert with_room.mflops(frame_rate_hz=50) == spec.mflops(frame_rate_hz=50)
+    assert (dry.reverb, spec.reverb_mflops(sample_rate_hz=16_000)) == (None, 0.0)
+    assert with_room.reverb_mflops(sample_rate_hz=16_000) > 0
+    assert with_room.without_reverb() == spec
+
+
+def test_no_room_leaves_no_trace_in_what_is_written() -> None:
+    for spec in SPECS:
+        assert "reverb_bands" not in spec.model_dump()
+        assert DecoderSpec.model_validate_json(spec.model_dump_json()) == spec
+    roomy = SPECS[0].model_copy(update={"reverb_bands": 3})
+    assert DecoderSpec.model_validate_json(roomy.model_dump_json()) == roomy
+
+
 def test_published_sizes() -> None:
     """Sizes from 1,000 parameters to several million are within reach of one specification."""
     common = {"input": "loudness", "harmonics": 60, "noise_bands": 65}

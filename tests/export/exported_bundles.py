@@ -12,6 +12,7 @@ from tinytimbre.decoders import Decoder, DecoderSpec, build_decoder
 from tinytimbre.export.bundle import checksum
 from tinytimbre.export.settings import BundleSettings, DataLicence, make_settings
 from tinytimbre.features.statistics import Distribution, InstrumentStatistics
+from tinytimbre.synthesis import Reverb
 
 QUANTISATIONS = ("float32", "float16", "int8", "uint8", "int6", "int4")
 SPECS = {
@@ -41,7 +42,9 @@ def trained(spec: DecoderSpec, *, seed: int = 0) -> Decoder:
     return decoder
 
 
-def settings_of(spec: DecoderSpec, *, trial_id: str = "t0123", instrument: str = "violin") -> BundleSettings:
+def settings_of(
+    spec: DecoderSpec, *, trial_id: str = "t0123", instrument: str = "violin", reverb: Reverb | None = None
+) -> BundleSettings:
     around = Distribution(mean=0.0, std=1.0, min=-2.0, max=2.0, quantiles={"p05": -1.6, "p50": 0.0, "p95": 1.6})
     statistics = InstrumentStatistics(
         pitch_midi=around, loudness_db=around, rms_energy_db=around, seconds=9.0, voiced_seconds=8.0, takes=3
@@ -55,6 +58,7 @@ def settings_of(spec: DecoderSpec, *, trial_id: str = "t0123", instrument: str =
         statistics=statistics,
         features_fingerprint="f00d",
         data=(DataLicence(source="made in the test", licence="CC0-1.0", attribution="nobody"),),
+        reverb=reverb,
     )
 
 

@@ -47,7 +47,21 @@ def test_plan_counts_trials_and_trains_nothing(
     shown = capsys.readouterr().out
     assert "4 trials, 4 for each of reed" in shown
     assert "rung" in shown
+    assert "GB for the largest worker" in shown
     assert [path.name for path in recordings.parent.iterdir()] == ["recordings"]
+
+
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_what_cannot_fit_into_memory_is_refused_before_anything_is_made(
+    command: str, recordings: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "huge.yaml"
+    training = "training: {batch_size: 100000, clip_secs: 60}"
+    config.write_text(f"name: huge\nsearch:\n  space: {{width: [8]}}\n{training}\n")
+    workspace = tmp_path / "workspace"
+    assert main([command, str(config), "--recordings", str(recordings), "--workspace", str(workspace)]) == 2
+    assert "must fit into the machine's memory" in capsys.readouterr().err
+    assert not workspace.exists()
 
 
 @pytest.mark.parametrize("command", ["run", "plan"])

@@ -21,7 +21,10 @@ import yaml
 from instruments import make_recordings
 from nbclient import NotebookClient
 
+from benchmarks.comparison import compare, snapshot
+from pipelines.workspace import Workspace
 from tinytimbre.config import load_config
+from tinytimbre.report.tables import METRIC_COLUMNS
 
 pytestmark = pytest.mark.e2e
 
@@ -113,6 +116,19 @@ def test_lineage_leads_from_the_model_to_the_recordings(sweep: Sweep) -> None:
     assert "9 (" in shown  # recordings of the reed that were used; the broken one was not
     for recording_id in shown.partition("recordings: 9 (")[2].partition(", …")[0].split(", "):
         assert recording_id in card or recording_id in (published(sweep.workspace)["flue"] / "card.md").read_text()
+
+
+def test_a_sweep_can_be_compared_bit_for_bit(sweep: Sweep) -> None:
+    found = snapshot(Workspace(sweep.workspace))
+    rows = {row.group: row for row in compare(found, found)}
+    assert all(row.equal for row in rows.values())
+    assert rows["chosen models"].compared == 2
+    # A status and a loss of 8 trials in the first rung and 4 in the second; each of those 4 in 3 quantisations.
+    assert rows["rung results"].compared == 2 * (8 + 4)
+    assert rows["quality, per clip"].compared >= 4 * 3 * len(METRIC_COLUMNS)
+    assert {"model.json", "weights.bin", "settings.json"} <= {name.split("/")[-1] for name in found["exported bundles"]}
+    assert "reed/card.md" in found["published files"]
+    assert any(array.size > 1 for array in found["weights"].values() if not isinstance(array, (str, bytes)))
 
 
 def test_the_tables_hold_every_trial_and_candidate(sweep: Sweep) -> None:

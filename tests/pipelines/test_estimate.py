@@ -1,10 +1,23 @@
 from __future__ import annotations
 
+import pathlib
+
 import pytest
 
-from pipelines.estimate import GROUP_SECS, estimate_rungs, step_seconds
-from tinytimbre.config import SweepConfig
+from pipelines import estimate
+from pipelines.estimate import (
+    GROUP_SECS,
+    PIPELINE_BYTES,
+    check_machine,
+    estimate_rungs,
+    largest_group,
+    step_seconds,
+)
+from tinytimbre.config import SweepConfig, load_config
+from tinytimbre.errors import TinyTimbreError
 from tinytimbre.sweep.plan import plan_sweep
+
+FULL = pathlib.Path(__file__).resolve().parents[2] / "configs" / "full.yaml"
 
 
 def _config(**training: object) -> SweepConfig:
@@ -39,3 +52,32 @@ def test_less_audio_and_fewer_spectra_cost_less() -> None:
     whole = step_seconds(trial, config=_config())
     assert step_seconds(trial, config=_config(batch_size=4)) == pytest.approx(whole / 2)
     assert step_seconds(trial, config=_config(fft_sizes=[512])) < whole
+
+
+def test_the_full_search_spans_all_sizes_and_is_an_evening() -> None:
+    config = load_config(FULL)
+    trials = plan_sweep(config, fingerprints={"a": "1"}).trials
+    assert len({trial.trial_id for trial in trials}) >= 243
+    assert min(trial.parameters for trial in trials) < 1_100
+    assert max(trial.parameters for trial in trials) > 380_000
+    for stratum in range(config.budget.strata):
+        own = [trial for trial in trials if trial.stratum == stratum]
+        assert len(own) >= 20
+        assert {(t.decoder.kind, t.decoder.input) for t in own} == {
+            (kind, level) for kind in ("gru", "cnn") for level in ("loudness", "rms_energy")
+        }
+    estimates = estimate_rungs(trials, config=config, jobs=2)
+    assert sum(estimate.seconds for estimate in estimates) < 90 * 60
+    assert estimates[-1].n_trials == 2 * config.budget.strata
+
+
+def test_the_largest_group_decides_about_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = _config()
+    trials = plan_sweep(config, fingerprints={"a": "1"}).trials
+    largest = largest_group(trials, config=config)
+    # Six trials side by side four at a time: four and two.
+    assert largest.worker > largest_group(trials[:2], config=config).worker
+    monkeypatch.setattr(estimate, "machine_bytes", lambda: PIPELINE_BYTES + largest.all_workers(2))
+    check_machine(trials, config=config, jobs=2)
+    with pytest.raises(TinyTimbreError, match="must fit into the machine's memory"):
+        check_machine(trials, config=config, jobs=3)

@@ -9,7 +9,7 @@ import soundfile
 from instruments import RATE, make_recordings, note
 
 from pipelines.recordings import take_inventory
-from pipelines.workspace import Workspace, needed_bytes
+from pipelines.workspace import Workspace, check_folder, needed_bytes
 from tinytimbre.config import load_config
 from tinytimbre.errors import TinyTimbreError
 
@@ -78,3 +78,13 @@ def test_a_manifest_is_part_of_the_inventory(tmp_path: pathlib.Path) -> None:
     before = take_inventory(tmp_path).digest
     manifest.write_text("file,instrument,licence\nreed/00.wav,reed,CC BY 4.0\nreed/01.wav,reed,CC0\n")
     assert take_inventory(tmp_path).digest != before
+
+
+def test_a_place_to_publish_to_is_checked_without_making_it(tmp_path: pathlib.Path) -> None:
+    check_folder(tmp_path / "new" / "deep", purpose="the place")
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file", tmp_path / "file" / "violin"):
+        with pytest.raises(TinyTimbreError, match="the place must be a folder") as caught:
+            check_folder(place, purpose="the place")
+        assert f"{tmp_path / 'file'} is a file" in caught.value.got

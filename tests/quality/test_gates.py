@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -183,6 +185,22 @@ def test_nothing_evaluated():
     assert verdict.chosen is None
     assert verdict.reference is None
     assert "no candidate was evaluated" in verdict.summary
+
+
+def test_why_nothing_was_evaluated_is_said():
+    failed = [one.model_copy(update={"failure": "a rule\n  got: NaN"}) for one in candidates(SIZES)]
+    verdict = judge(failed, clips({"other": {}}, takes=3, seed=0), gates=GATES, seed=0)
+    assert f"a rule; got: NaN ({len(SIZES)} times)" in verdict.summary
+
+
+def test_every_number_of_a_verdict_has_its_unit():
+    worse = {"big": {}, "tiny": {"loudness_db": 0.2, "log_spectral_db": 0.1}}
+    verdict = judge(candidates({"big": 9, "tiny": 3}), clips(worse, takes=6, seed=0), gates=GATES, seed=0)
+    reasons = [result.reason for result in verdict.gates if result.gate.endswith("loudness_db")]
+    assert reasons
+    for reason in reasons:
+        numbers = re.findall(r"[+-]?\d+\.?\d*(?! %)(?! takes)(?= |$|,)", reason.partition(" (not shown")[0])
+        assert len(numbers) == reason.count(" dB"), reason
 
 
 def test_an_octave_slip_counts_as_fifty_cents():

@@ -75,6 +75,7 @@ def _trials(name: str, *, count: int, generator: np.random.Generator) -> pd.Data
                 "width": width,
                 "depth": 0 if decoder == "gru" else 4,
                 "kernel_size": 3,
+                "reverb_bands": 0,
                 "parameters": parameters,
                 "decoder_mflops": parameters * 1e-4,
                 "validation_loss": np.nan

@@ -19,7 +19,8 @@ from synthetic_sweep import sweep_tables
 from tinytimbre.errors import TinyTimbreError
 from tinytimbre.report import embed
 from tinytimbre.report.html import write_report
-from tinytimbre.report.tables import SweepTables, empty_table
+from tinytimbre.report.tables import SweepTables, agreements, empty_table
+from tinytimbre.sweep.agreement import BIAS
 
 NASTY = "</script><b>&\"'{{data}}"
 VOID = {"meta", "link", "img", "input"}
@@ -55,6 +56,13 @@ class _Balanced(html.parser.HTMLParser):
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
+
+
+def test_page_says_how_well_the_rungs_foretold_the_end(page, sweep):
+    for found in agreements(sweep):
+        if found.instrument == "flute" and found.n:
+            assert html.escape(found.words()) in page
+    assert page.count(html.escape(BIAS)) == len(sweep.instruments)
 
 
 def test_page_is_well_formed_and_asks_nothing_of_the_network(page):

@@ -8,7 +8,7 @@ from PIL import Image
 from synthetic_sweep import sweep_tables
 
 from tinytimbre.report.figure import write_figure
-from tinytimbre.report.tables import SweepTables
+from tinytimbre.report.tables import SweepTables, why_no_verdict
 from tinytimbre.report.terminal import front_table, summary_table
 
 
@@ -35,6 +35,14 @@ def test_summary_names_every_instrument_and_its_model(sweep):
 def test_summary_without_a_verdict(sweep):
     text = _printed(summary_table(dataclasses.replace(sweep, verdicts={})))
     assert "no verdict" in text
+
+
+def test_why_there_is_no_verdict_is_said(sweep):
+    lost = sweep.trials.assign(status="failed", reason=["diverged"] * (len(sweep.trials) - 1) + ["hung"])
+    tables = dataclasses.replace(sweep, trials=lost, verdicts={})
+    first, second = (why_no_verdict(tables, instrument=name) for name in ("flute", "[red]$x"))
+    assert first == "No verdict: none of 12 trials led to a model: diverged (12 times)."
+    assert second == "No verdict: none of 12 trials led to a model: diverged (11 times); hung."
 
 
 def test_front_rows_are_sorted_by_size_and_name_the_chosen(sweep):

@@ -10,7 +10,7 @@ from synthetic_sweep import sweep_tables
 
 from tinytimbre.errors import TinyTimbreError
 from tinytimbre.report import tables as report_tables
-from tinytimbre.report.tables import SweepTables, front, metric_means, roles
+from tinytimbre.report.tables import SweepTables, agreements, front, metric_means, roles
 
 
 @pytest.fixture(scope="module")
@@ -96,3 +96,12 @@ def test_next_smaller_is_smaller_than_the_chosen(sweep):
         sizes = sweep.candidates.set_index("candidate_id")["total_brotli"]
         assert playing["best"] == verdict.reference
         assert sizes[playing["smaller"]] < sizes[playing["chosen"]] <= sizes[playing["best"]]
+
+
+def test_agreements_compare_the_ends_of_rungs(sweep):
+    done = sweep.trials[(sweep.trials["status"] == "done") & (sweep.trials["instrument"] == "flute")]
+    (found,) = [one for one in agreements(sweep) if one.instrument == "flute" and one.rung == 0]
+    curves = sweep.curves.set_index(["trial_id", "step"])["validation_loss"]
+    early, final = (pd.Series([curves[trial, step] for trial in done["trial_id"]]) for step in (100, 900))
+    assert found.n == len(done)
+    assert found.correlation == pytest.approx(early.rank().corr(final.rank()))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pydantic
 import pytest
 
 from tinytimbre.config import BudgetConfig, SearchConfig, SweepConfig
 from tinytimbre.errors import TinyTimbreError
-from tinytimbre.sweep import RungResult, SweepPlan, plan_sweep, promote
+from tinytimbre.sweep import RungResult, SweepPlan, Trial, plan_sweep, promote
 from tinytimbre.sweep.plan import stratum_of
 from tinytimbre.sweep.space import expand
 
@@ -64,6 +65,43 @@ def test_constraints_hold() -> None:
         expand(SweepConfig(name="test", search=search(constraints={"max_parameters": 10})))
 
 
+def test_included_configurations_come_on_top() -> None:
+    extra = {"decoder": "gru", "width": 512, "depth": 1, "learning_rate": 1e-4}
+    same = {**extra, "width": 512.0}
+    limits = {"max_parameters": 3000}
+    plain = expand(SweepConfig(name="test", search=search(constraints=limits, trials=5)))
+    entries = expand(SweepConfig(name="test", search=search(constraints=limits, trials=5, include=[extra, same])))
+    assert entries[:-1] == plain  # neither the limit on size nor the one on number applies, and twice is once
+    last = entries[-1]
+    assert (last["decoder"].kind, last["decoder"].width, last["learning_rate"]) == ("gru", 512, 1e-4)
+    assert last["decoder"].kernel_size == 3  # what is not named is as in a space that does not name it
+    assert last["decoder"].input == "loudness"
+
+
+def test_an_included_configuration_of_the_space_changes_nothing() -> None:
+    values = {"decoder": "cnn", "input": "rms_energy", "harmonics": 20, "width": 16, "depth": 4}
+    assert expand(SweepConfig(name="test", search=search(include=[values]))) == expand(config())
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"decoder": "gru"}, "needs 'width'"),
+        ({"width": 8}, "needs 'decoder'"),
+        ({"decoder": "gru", "width": 8, "widht": 4}, "did you mean 'width'"),
+    ],
+)
+def test_included_configurations_are_checked_when_read(values: dict[str, object], message: str) -> None:
+    with pytest.raises(pydantic.ValidationError, match=message):
+        search(include=[values])
+
+
+@pytest.mark.parametrize("values", [{"decoder": "lstm", "width": 8}, {"decoder": "gru", "width": 0}])
+def test_impossible_included_configurations_are_refused(values: dict[str, object]) -> None:
+    with pytest.raises(TinyTimbreError):
+        expand(SweepConfig(name="test", search=search(include=[values])))
+
+
 def test_ids_depend_on_what_changes_the_result_and_on_nothing_else() -> None:
     def ids(fingerprint: str = "a", **changes: object) -> set[str]:
         return {trial.trial_id for trial in plan_sweep(config(**changes), fingerprints={"flute": fingerprint}).trials}
@@ -74,6 +112,21 @@ def test_ids_depend_on_what_changes_the_result_and_on_nothing_else() -> None:
     assert not ids() & ids(training={"batch_size": 3})
     assert not ids() & ids(seed=1)
     assert not ids() & ids(budget={"rung_steps": [1, 300, 900]})
+
+
+@pytest.mark.parametrize("method", ["grid", "random", "sobol"])
+def test_rooms_are_a_key_of_the_space_and_none_is_as_it_was(method: str) -> None:
+    def trials(**space: list[int]) -> list[Trial]:
+        drawn = search(space={**SPACE, **space}, method=method, trials=16)
+        return list(plan_sweep(SweepConfig(name="test", search=drawn), fingerprints={"flute": "a"}).trials)
+
+    assert {trial.decoder.reverb_bands for trial in trials()} == {0}
+    assert {trial.decoder.reverb_bands for trial in trials(reverb_bands=[0, 8])} == {0, 8}
+    everything = {trial.trial_id for trial in plan_sweep(config(), fingerprints={"flute": "a"}).trials}
+    for trial in trials(reverb_bands=[0, 8]):
+        assert (trial.trial_id in everything) == (trial.decoder.reverb_bands == 0)
+    with pytest.raises(TinyTimbreError, match="reverb_bands"):
+        trials(reverb_bands=[25])
 
 
 def test_ids_are_the_same_in_another_process() -> None:

@@ -36,6 +36,14 @@ def test_a_result_cut_short(store: TrialStore) -> None:
         store.results("t")
 
 
+def test_what_a_killed_process_left_is_removed(store: TrialStore) -> None:
+    left = store.folder("t") / ".checkpoint.npz.1-1"
+    left.touch()
+    with store.lock("t"):
+        assert not left.exists()
+    assert store.checkpoint("t") is not None
+
+
 def test_a_held_trial_is_locked_and_a_released_one_is_not(tmp_path: pathlib.Path) -> None:
     store = TrialStore(tmp_path)
     assert not store.is_locked("t")

@@ -66,7 +66,7 @@ def tune(trials, store, features, settings, quantisation="tuned2"):
 
 def rounded_loss(trial, weights, *, bits, features, settings):
     """Validation loss of weights rounded beforehand, by a group that knows of no rounding."""
-    pool = clip_pool(read_features(features, split="validation", instrument="tone"), settings)
+    pool = clip_pool(read_features(features, split="validation", instrument="tone"), settings, past_secs=0.0)
     group = tuning._group([trial], shape=pool, config=settings)
     plain = {name: rounded(value, bits=bits) for name, value in weights.items()}
     [optimiser] = group.optimisers

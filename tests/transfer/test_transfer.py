@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
+from scipy.signal import fftconvolve
 
 from tinytimbre.decoders import DecoderSpec, build_decoder
 from tinytimbre.errors import TinyTimbreError
 from tinytimbre.features.pitch import track_pitch
 from tinytimbre.features.statistics import InstrumentStatistics, summarise
+from tinytimbre.synthesis.reverb import impulse_response
 from tinytimbre.transfer.analysis import SourceFeatures
 from tinytimbre.transfer.file import transfer, transfer_file
 from tinytimbre.transfer.model import DecoderStream, TransferModel
@@ -24,7 +28,19 @@ HOP = 320
 
 @pytest.fixture(scope="module", params=["gru", "cnn"])
 def model(request: pytest.FixtureRequest) -> TransferModel:
-    spec = DecoderSpec(kind=request.param, input="loudness", harmonics=20, noise_bands=17, width=8, depth=2)
+    return made_model(kind=request.param)
+
+
+@pytest.fixture(scope="module")
+def roomy() -> TransferModel:
+    made = made_model(kind="cnn", reverb_bands=6)
+    weights = made.decoder.get_weights()
+    made.decoder.set_weights({**weights, "reverb": weights["reverb"] + np.float32(0.2)})
+    return made
+
+
+def made_model(**choices: Any) -> TransferModel:
+    spec = DecoderSpec(input="loudness", harmonics=20, noise_bands=17, width=8, depth=2, **choices)
     levels = summarise(np.random.default_rng(0).normal(0, 5, 1000))
     statistics = InstrumentStatistics(
         pitch_midi=summarise(np.linspace(67, 91, 100)),
@@ -80,7 +96,9 @@ def test_file_to_file(model: TransferModel, tmp_path: pathlib.Path) -> None:
     assert [path.name for path in tmp_path.glob(".*")] == []
 
 
-def test_block_size_does_not_show(model: TransferModel) -> None:
+@pytest.mark.parametrize("room", [False, True])
+def test_block_size_does_not_show(model: TransferModel, roomy: TransferModel, room: bool) -> None:
+    model = roomy if room else model
     plan = make_plan(model)
     n_samples = len(plan.f0_hz) * HOP
     whole, small, odd = (
@@ -92,6 +110,28 @@ def test_block_size_does_not_show(model: TransferModel) -> None:
     # block, some 1e-12 of a cycle; float32 output adds 6e-8.
     np.testing.assert_allclose(small, whole, atol=1e-5)
     np.testing.assert_allclose(odd, whole, atol=1e-5)
+
+
+def test_a_room_rings_on_after_the_fades(roomy: TransferModel) -> None:
+    """Sound faded out as without a room, then convolved as SciPy does it, with the room that the decoder has."""
+    plan = make_plan(roomy)
+    n_samples = len(plan.f0_hz) * HOP
+    dry_model = dataclasses.replace(roomy, decoder=build_decoder(roomy.decoder.spec.without_reverb()))
+    weights = roomy.decoder.get_weights()
+    dry_model.decoder.set_weights({name: value for name, value in weights.items() if name != "reverb"})
+    dry = np.concatenate(list(render_plan(plan, model=dry_model, n_samples=n_samples)))
+    wet = np.concatenate(list(render_plan(plan, model=roomy, n_samples=n_samples)))
+    reverb = roomy.decoder.reverb
+    assert reverb is not None
+    expected = fftconvolve(dry, impulse_response(reverb, sample_rate_hz=RATE))[:n_samples]
+    assert np.abs(expected).max() < 0.8, "the limiter must not bend the comparison"
+    # float32 blocks in, float32 blocks out.
+    np.testing.assert_allclose(wet, expected, atol=1e-6)
+    # The gain falls to a frame and rises from it.
+    silent = np.repeat((plan.gain == 0) & (np.append(plan.gain[1:], 0) == 0), HOP)
+    assert silent.any()
+    assert not dry[silent].any()
+    assert np.abs(wet[silent]).max() > 1e-2 * np.abs(wet).max()
 
 
 def test_no_clicks(model: TransferModel) -> None:
@@ -141,14 +181,23 @@ def test_silence_leaves_no_file(model: TransferModel, tmp_path: pathlib.Path) ->
     assert not (tmp_path / "out.flac").exists()
 
 
-def test_published_model_plays_like_the_decoder_it_came_from(model: TransferModel, tmp_path: pathlib.Path) -> None:
+@pytest.mark.parametrize("room", [False, True])
+def test_published_model_plays_like_the_decoder_it_came_from(
+    model: TransferModel, roomy: TransferModel, room: bool, tmp_path: pathlib.Path
+) -> None:
+    model = roomy if room else model
     from tinytimbre.config import SweepConfig
     from tinytimbre.export.bundle import export_bundle
     from tinytimbre.export.settings import make_settings
 
     config = SweepConfig.model_validate({"name": "test", "search": {"space": {}}})
     settings = make_settings(
-        config=config, decoder=model.decoder.spec, instrument="violin", trial_id="t", statistics=model.statistics
+        config=config,
+        decoder=model.decoder.spec,
+        instrument="violin",
+        trial_id="t",
+        statistics=model.statistics,
+        reverb=model.decoder.reverb,
     )
     (bundle,) = export_bundle(model.decoder, settings=settings, quantisations=("float32",), output=tmp_path / "model")
     source = hummed(tmp_path)

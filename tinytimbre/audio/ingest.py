@@ -33,11 +33,11 @@ from tinytimbre.audio.recording import (
     Recording,
     RecordingSet,
     problem,
-    write_atomically,
 )
-from tinytimbre.audio.scan import STRAY, SourceFile, scan_recordings
+from tinytimbre.audio.scan import NAMELESS, STRAY, SourceFile, scan_recordings
 from tinytimbre.audio.splits import MIN_TAKES, assign_splits
 from tinytimbre.config import SweepConfig
+from tinytimbre.durable import write_whole
 from tinytimbre.errors import TinyTimbreError
 from tinytimbre.features.pitch import track_pitch
 from tinytimbre.progress import track
@@ -140,7 +140,7 @@ def _check_file(file: SourceFile, *, config: SweepConfig, cache: pathlib.Path) -
     kept = _load_inspection(result)
     if kept is None or (kept.accepted and not audio.is_file()):
         kept = _inspect(file.path, config=config, audio_path=audio)
-        write_atomically(result, kept.model_dump_json().encode())
+        write_whole(result, kept.model_dump_json().encode())
     return _Checked(file, recording_id, kept, audio)
 
 
@@ -176,7 +176,7 @@ def _inspect(path: pathlib.Path, *, config: SweepConfig, audio_path: pathlib.Pat
         problems=check_recording(decoded, audio, f0_hz=f0_hz, confidence=confidence, config=config),
     )
     if found.accepted:
-        write_atomically(audio_path, _flac_bytes(audio, sample_rate_hz=rate))
+        write_whole(audio_path, _flac_bytes(audio, sample_rate_hz=rate))
     return found
 
 
@@ -291,8 +291,8 @@ def _split(
 
 
 def _is_stray(file: SourceFile) -> bool:
-    """Beside the folders of instruments, so of none."""
-    return file.problem is not None and file.problem.kind == STRAY
+    """Beside the folders of instruments, or in one without a usable name, so of none."""
+    return file.problem is not None and file.problem.kind in (STRAY, NAMELESS)
 
 
 def _recording(

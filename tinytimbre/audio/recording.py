@@ -6,13 +6,12 @@ recordings.accepted("violin")
 
 from __future__ import annotations
 
-import os
 import pathlib
-import tempfile
 from typing import Literal
 
 import pydantic
 
+from tinytimbre.durable import write_whole
 from tinytimbre.errors import TinyTimbreError
 
 RECORDINGS_JSON = "recordings.json"
@@ -94,7 +93,7 @@ class RecordingSet(pydantic.BaseModel):
     def save(self, directory: str | pathlib.Path) -> pathlib.Path:
         """Writes recordings.json whole or not at all."""
         path = pathlib.Path(directory) / RECORDINGS_JSON
-        write_atomically(path, (self.model_dump_json(indent=1) + "\n").encode())
+        write_whole(path, (self.model_dump_json(indent=1) + "\n").encode())
         return path
 
     @classmethod
@@ -113,17 +112,3 @@ class RecordingSet(pydantic.BaseModel):
                 got=f"{path}: {error}"[:300],
                 remedy="ingest the recordings again",
             ) from error
-
-
-def write_atomically(path: pathlib.Path, content: bytes) -> None:
-    """Writes beside ``path``, then renames: a reader sees the old file or the new one, never half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = pathlib.Path(name)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

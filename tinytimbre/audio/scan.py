@@ -70,6 +70,10 @@ SIDECAR_SUFFIXES = frozenset(
 )
 SIDECAR_NAMES = frozenset({"license", "licence", "readme", "copying", "notice", "authors", "thumbs.db", "desktop.ini"})
 STRAY = "no-instrument"
+NAMELESS = "no-name"
+UNNAMED = "unnamed"
+"""In place of an instrument's name that cannot be written; nothing is trained or published under it."""
+
 MANIFEST_NAMES = ("manifest.csv", "manifest.json")
 
 
@@ -100,13 +104,19 @@ def scan_recordings(folder: str | pathlib.Path, *, instruments: Iterable[str] = 
     files.sort(key=lambda file: file.relative)
     present = sorted({file.instrument for file in files if file.problem is None or not file.problem.fatal})
     if not present:
-        raise TinyTimbreError(
-            "the recordings folder must hold audio files, in a folder per instrument",
-            got=f"{root} has none" if not manifest else f"{manifest} lists none that exists",
-            remedy="see data/README.md for how to lay out recordings",
-        )
+        raise _nothing_usable(files, root=root, manifest=manifest)
     wanted = _wanted(instruments, present=present)
     return [file for file in files if not wanted or file.instrument in wanted]
+
+
+def _nothing_usable(files: list[SourceFile], *, root: pathlib.Path, manifest: pathlib.Path | None) -> TinyTimbreError:
+    nameless = [file for file in files if file.problem and file.problem.kind == NAMELESS]
+    got = f"{root} has none" if not manifest else f"{manifest} lists none that exists"
+    return TinyTimbreError(
+        "the recordings folder must hold audio files, in a folder per instrument",
+        got=f"{nameless[0].relative}, whose instrument has no letter a to z or digit in its name" if nameless else got,
+        remedy="rename it" if nameless else "see data/README.md for how to lay out recordings",
+    )
 
 
 def slug(name: str) -> str:
@@ -192,9 +202,18 @@ def _from_folders(root: pathlib.Path) -> Iterator[SourceFile]:
         if not path.is_file():
             finding = _unreadable(path)
         if len(parts) == 1 and not flat:
-            finding = _stray(path)
-        name = root.resolve().name if len(parts) == 1 else parts[0]
-        yield SourceFile(path, "/".join(parts), slug(name), problem=finding)
+            yield SourceFile(path, parts[0], STRAY, problem=_stray(path))
+            continue
+        instrument, nameless = _instrument(root.resolve().name if flat else parts[0])
+        yield SourceFile(path, "/".join(parts), instrument, problem=nameless or finding)
+
+
+def _instrument(name: str) -> tuple[str, Problem | None]:
+    """The instrument a name stands for; where it stands for none, `UNNAMED` and the reason."""
+    try:
+        return slug(name), None
+    except TinyTimbreError as error:
+        return UNNAMED, problem(NAMELESS, error)
 
 
 def _from_manifest(root: pathlib.Path, manifest: pathlib.Path) -> list[SourceFile]:
@@ -243,15 +262,16 @@ def _from_row(root: pathlib.Path, row: dict[str, str], *, origin: str) -> Source
             remedy="give paths relative to the manifest",
         )
     path = root / relative
+    instrument, nameless = _instrument(row["instrument"])
     return SourceFile(
         path,
         relative.as_posix(),
-        slug(row["instrument"]),
+        instrument,
         source=row.get("source", ""),
         licence=row.get("licence") or row.get("license", ""),
         attribution=row.get("attribution", ""),
         take=row.get("take", ""),
-        problem=None if path.is_file() else _missing(path, origin),
+        problem=nameless or (None if path.is_file() else _missing(path, origin)),
     )
 
 

@@ -27,8 +27,8 @@ from typing import Any
 import pydantic
 import yaml
 
-from tinytimbre.audio.recording import write_atomically
 from tinytimbre.audio.scan import AUDIO_SUFFIXES
+from tinytimbre.durable import write_whole
 from tinytimbre.errors import TinyTimbreError
 from tinytimbre.progress import track
 
@@ -268,4 +268,4 @@ def _add_to_manifest(destination: pathlib.Path, source: Source) -> None:
     writer.writeheader()
     writer.writerows(sorted([row for row in rows if row.get("file") not in names] + own, key=lambda row: row["file"]))
     if buffer.getvalue() != text:
-        write_atomically(path, buffer.getvalue().encode())
+        write_whole(path, buffer.getvalue().encode())

@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from tinytimbre.decoders.spec import N_INPUTS, DecoderSpec
+from tinytimbre.synthesis.reverb import Reverb, initial_weights
 
 View = Callable[[str, tf.Variable], tf.Tensor]
 
@@ -27,6 +28,8 @@ AMPLITUDE_BIAS = -2.0
 NOISE_BIAS = -5.0
 # Harmonics start with a slope of about -12 dB per octave of index, as most instruments have.
 HARMONIC_SLOPE = -0.9
+# The one weight that is no part of the decoder's graph: the room behind the synthesiser.
+REVERB = "reverb"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +84,8 @@ class Decoder(tf.Module, abc.ABC):
         self._build_body()
         self._add("head_kernel", self._glorot(spec.width, spec.n_controls) * 0.5)
         self._add("head_bias", self._head_bias())
+        if spec.reverb_bands:
+            self._add(REVERB, initial_weights(spec.reverb_bands))
 
     @abc.abstractmethod
     def _build_body(self) -> None:
@@ -149,6 +154,11 @@ class Decoder(tf.Module, abc.ABC):
     def _weights(self) -> Mapping[str, tf.Tensor]:
         """What the decoder computes with."""
         return self._trained if self._view is None else _Viewed(self._trained, self._view)
+
+    @property
+    def reverb(self) -> Reverb | None:
+        """The room its sound is to be played in, as trained so far; None without one."""
+        return Reverb.from_weights(self._trained[REVERB].numpy()) if self.spec.reverb_bands else None
 
     def get_weights(self) -> dict[str, np.ndarray]:
         """Copies of all weights, float32, by name."""

@@ -64,7 +64,7 @@ def export_bundle(
         output: made where it does not exist; bundles of the same name are replaced.
 
     Raises:
-        ValueError: `settings` describe another decoder.
+        ValueError: `settings` describe another decoder or another room.
         TinyTimbreError: a weight is not finite.
     """
     from tinytimbre.export.graphs import convert_decoder, write_graph
@@ -72,6 +72,8 @@ def export_bundle(
     if settings.decoder != decoder.spec:
         raise ValueError(f"settings describe {settings.decoder}, the decoder is {decoder.spec}")
     _check_finite(decoder)
+    if settings.reverb != decoder.reverb:
+        raise ValueError(f"settings have the room {settings.reverb}, the decoder {decoder.reverb}")
     graph = convert_decoder(decoder)
     bundles = []
     for quantisation in quantisations:
@@ -89,9 +91,11 @@ def load_bundle(bundle_dir: str | pathlib.Path) -> LoadedBundle:
     Raises:
         TinyTimbreError: see `validate_bundle`.
     """
-    from tinytimbre.decoders import build_decoder
+    from tinytimbre.decoders.base import REVERB, build_decoder
 
     settings, tensors = validate_bundle(bundle_dir), read_tensors(bundle_dir)
+    if settings.reverb is not None:  # the only weight that is no tensor of the graph
+        tensors[REVERB] = settings.reverb.to_weights()
     decoder = build_decoder(settings.decoder, seed=0)
     shapes = {name: value.shape for name, value in decoder.get_weights().items()}
     wrong = [n for n, shape in shapes.items() if n not in tensors or tensors[n].size != math.prod(shape)]

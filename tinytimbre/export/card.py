@@ -109,9 +109,15 @@ def _head(facts: CardFacts) -> str:
             f"Turns pitch and {level} into the sound of {settings.instrument}: a decoder ({layers}, "
             f"{spec.parameters:,} parameters, {settings.quantisation}) gives the controls of {settings.harmonics} "
             f"harmonics and {settings.noise_bands} noise bands, {settings.frame_rate_hz:g} times a second, for sound "
-            f"at {settings.sample_rate_hz:,} Hz.",
+            f"at {settings.sample_rate_hz:,} Hz{_room(settings)}.",
         ]
     )
+
+
+def _room(settings: BundleSettings) -> str:
+    if settings.reverb is None:
+        return ""
+    return f", played in a room of {_count(len(settings.reverb.levels), 'band')} that `settings.json` describes"
 
 
 def _verdict(facts: CardFacts) -> str:
@@ -128,8 +134,10 @@ def _size(facts: CardFacts) -> str:
     ]
     table = _table(("file", "bytes", "bytes, brotli"), [(name, f"{a:,}", f"{b:,}") for name, a, b in rows])
     synthesis = "" if facts.synthesis_mflops is None else f", synthesis {facts.synthesis_mflops:.2f}"
+    room_mflops = facts.settings.decoder.reverb_mflops(sample_rate_hz=facts.settings.sample_rate_hz)
+    room = f", room {room_mflops:.2f}" if room_mflops else ""
     cost = (
-        f"MFLOP per second of sound: decoder {facts.decoder_mflops:.2f}{synthesis} "
+        f"MFLOP per second of sound: decoder {facts.decoder_mflops:.2f}{synthesis}{room} "
         f"(RNNoise, with its pitch search: {RNNOISE_MFLOPS:g})."
     )
     return f"## Size and cost\n\n{table}\n\n{cost}"

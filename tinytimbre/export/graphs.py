@@ -41,7 +41,8 @@ class ConvertedGraph:
 
     Attributes:
         model: model.json without ``weightsManifest``.
-        weights: float32, by the names of `Decoder.get_weights`; kernels may be stored in another shape.
+        weights: float32, by the names of `Decoder.get_weights`, without the room, which is no part of the graph;
+            kernels may be stored in another shape.
         constants: everything else that is constant: axes, slice bounds, the numbers of exp_sigmoid.
     """
 
@@ -56,7 +57,7 @@ def convert_decoder(decoder: Decoder) -> ConvertedGraph:
     The graph takes ``inputs`` [1, 2] and ``state`` [1, state_size] and gives ``controls`` [1, C] and ``next_state``
     [1, state_size], all float32; it has no loops.
     """
-    return _with_weights(_compact_step(decoder.spec), decoder)
+    return _with_weights(_compact_step(decoder.spec.without_reverb()), decoder)
 
 
 def convert_block(decoder: Decoder, *, frames: int, reserved: Collection[str] = ()) -> ConvertedGraph:
@@ -67,14 +68,16 @@ def convert_block(decoder: Decoder, *, frames: int, reserved: Collection[str] = 
         frames: of a block; a GRU is unrolled over them.
         reserved: names that no node may take, those of the constants of another graph over the same weights.
     """
-    graph = _convert(decoder.spec, lambda random: random.block, frames=frames)
-    names = list(decoder.get_weights())
+    from tinytimbre.decoders import build_decoder
+
+    spec = decoder.spec.without_reverb()
+    graph, names = _convert(spec, lambda random: random.block, frames=frames), list(build_decoder(spec).get_weights())
     return _with_weights(_split(compact(graph, keep=[*names, *reserved]), names), decoder)
 
 
 def convert_architecture(spec: DecoderSpec) -> Graph:
     """The step of an architecture as tensorflowjs converts it, with random weights under the decoder's names."""
-    return _convert(spec, lambda decoder: decoder.step, frames=1)
+    return _convert(spec.without_reverb(), lambda decoder: decoder.step, frames=1)
 
 
 @functools.lru_cache(maxsize=256)

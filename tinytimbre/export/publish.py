@@ -14,7 +14,6 @@ import errno
 import fcntl
 import hashlib
 import json
-import os
 import pathlib
 import re
 import shutil
@@ -22,6 +21,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tinytimbre.durable import sync, write_whole
 from tinytimbre.errors import TinyTimbreError
 from tinytimbre.export.bundle import BUNDLE_FILES, validate_bundle
 from tinytimbre.export.settings import BundleSettings, read_settings
@@ -127,8 +127,11 @@ def _locked(to: pathlib.Path) -> Iterator[None]:
     to.mkdir(parents=True, exist_ok=True)
     with (to / LOCK_FILE).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for left in to.glob(f"{INCOMING}*"):  # of a publisher that was killed: nobody else holds the lock
+        # Of a publisher that was killed: nobody else holds the lock.
+        for left in to.glob(f"{INCOMING}*"):
             shutil.rmtree(left, ignore_errors=True)
+        for left in to.glob(f".{INDEX_FILE}.*"):
+            left.unlink()
         yield
 
 
@@ -143,11 +146,11 @@ def _place(files: Files, folder: pathlib.Path) -> pathlib.Path:
     incoming = pathlib.Path(tempfile.mkdtemp(prefix=INCOMING, dir=folder.parent))
     try:
         for name, data in files.items():
-            _write_durably(incoming / name, data)
+            write_whole(incoming / name, data)
         incoming.chmod(0o755)  # mkdtemp makes it private
         folder.mkdir(exist_ok=True)
         incoming.rename(target)
-        _sync_folder(folder)
+        sync(folder)
     except BaseException:
         shutil.rmtree(incoming, ignore_errors=True)
         raise
@@ -169,10 +172,8 @@ def _write_index(to: pathlib.Path, *, published: pathlib.Path) -> None:
             latest = published if published.parent == folder else _latest(versions, old.get(folder.name, {}))
             instruments[folder.name] = {"latest": latest.name, "versions": [_entry(path) for path in versions]}
     text = json.dumps({**_empty_index(), "instruments": instruments}, indent=1, ensure_ascii=False) + "\n"
-    incoming = to / f"{INDEX_FILE}.new"
-    _write_durably(incoming, text.encode())
-    incoming.replace(to / INDEX_FILE)
-    _sync_folder(to)
+    write_whole(to / INDEX_FILE, text.encode())
+    sync(to)
 
 
 def _latest(versions: list[pathlib.Path], old: Mapping[str, Any]) -> pathlib.Path:
@@ -192,23 +193,6 @@ def _entry(version: pathlib.Path) -> dict[str, Any]:
         "sweep": settings.sweep,
         "quantisation": settings.quantisation,
     }
-
-
-def _write_durably(path: pathlib.Path, data: bytes) -> None:
-    """On the disk, not only in memory, before anything refers to it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: pathlib.Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _not_writable(error: OSError, to: pathlib.Path) -> TinyTimbreError:

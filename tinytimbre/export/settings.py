@@ -19,6 +19,7 @@ from tinytimbre.decoders.spec import N_INPUTS, DecoderSpec
 from tinytimbre.errors import TinyTimbreError
 from tinytimbre.features.scaling import DB_RANGE, MIDI_RANGE
 from tinytimbre.features.statistics import InstrumentStatistics
+from tinytimbre.synthesis.reverb import Reverb
 
 FORMAT_VERSION = 2
 # Version 1 lacks the checksum; nothing else in it reads differently.
@@ -79,6 +80,7 @@ class BundleSettings(Record):
         input: what the level is: A-weighted loudness or RMS energy, both in dB within [-80, 0].
         statistics: pitch and level of the training recordings, the aim of timbre transfer.
         noise_seed: of the noise that the filtered-noise synthesiser starts from.
+        reverb: the room to play the sound in, see ``docs/reverb.md``; null for none.
     """
 
     format_version: Literal[1, 2] = 2
@@ -99,7 +101,7 @@ class BundleSettings(Record):
     graph: GraphContract
     decoder: DecoderSpec
     noise_seed: int = 0
-    reverb: None = None
+    reverb: Reverb | None = None
     statistics: InstrumentStatistics
     data: tuple[DataLicence, ...] = ()
 
@@ -110,6 +112,8 @@ class BundleSettings(Record):
         said = (self.input, self.harmonics, self.noise_bands, self.graph.state_size, self.graph.n_controls)
         if said != (spec.input, spec.harmonics, spec.noise_bands, spec.state_size, spec.n_controls):
             raise ValueError("input, harmonics, noise_bands and graph must agree with decoder")
+        if (len(self.reverb.levels) if self.reverb else 0) != spec.reverb_bands:
+            raise ValueError(f"reverb must have the decoder's {spec.reverb_bands} bands, or be null for 0")
         if self.hop * self.frame_rate_hz != self.sample_rate_hz:
             raise ValueError(f"hop must be sample_rate_hz / frame_rate_hz, got {self.hop}")
         return self
@@ -129,8 +133,13 @@ def make_settings(
     features_fingerprint: str = "",
     data: tuple[DataLicence, ...] = (),
     noise_seed: int = 0,
+    reverb: Reverb | None = None,
 ) -> BundleSettings:
-    """Settings of a trial's bundle; `tinytimbre.export.bundle.export_bundle` sets quantisation and checksum."""
+    """Settings of a trial's bundle; `tinytimbre.export.bundle.export_bundle` sets quantisation and checksum.
+
+    Raises:
+        ValueError: `reverb` is not what the decoder's specification says; give `Decoder.reverb`.
+    """
     harmonics_end = 1 + decoder.harmonics
     return BundleSettings(
         instrument=instrument,
@@ -149,6 +158,7 @@ def make_settings(
         graph=GraphContract(state_size=decoder.state_size, n_controls=decoder.n_controls),
         decoder=decoder,
         noise_seed=noise_seed,
+        reverb=reverb,
         statistics=statistics,
         data=data,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import pathlib
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
@@ -12,6 +11,7 @@ from typing import TypeVar
 import pydantic
 
 from tinytimbre.config import FeatureConfig
+from tinytimbre.durable import write_whole
 from tinytimbre.errors import TinyTimbreError
 from tinytimbre.features.examples import iter_features
 from tinytimbre.features.pitch import get_tracker
@@ -124,10 +124,7 @@ def _count_splits(splits: Iterable[str]) -> dict[str, int]:
 
 
 def _write(path: pathlib.Path, content: object) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
-    partial.replace(path)
+    write_whole(path, (json.dumps(content, indent=1, sort_keys=True) + "\n").encode())
 
 
 def _read(path: pathlib.Path, adapter: pydantic.TypeAdapter[Content]) -> Content:

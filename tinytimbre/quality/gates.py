@@ -91,6 +91,7 @@ class _Judge:
     def __init__(self, candidates: Sequence[Candidate], clips: pd.DataFrame, *, gates: GateConfig, seed: int) -> None:
         self.candidates = sorted(candidates, key=lambda c: (c.bytes_brotli, c.candidate_id))
         self.bytes = {c.candidate_id: c.bytes_brotli for c in self.candidates}
+        self.failures = {c.candidate_id: c.failure for c in self.candidates}
         self.gates = gates
         self.seed = seed
         self.takes = {split: _take_means(clips[clips["split"] == split]) for split in ("validation", "test")}
@@ -100,7 +101,7 @@ class _Judge:
     def verdict(self) -> Verdict:
         reference = self._reference()
         if reference is None:
-            return self._nothing(None, wording.nothing_evaluated())
+            return self._nothing(None, wording.nothing_evaluated([c.failure for c in self.candidates]))
         order = self._screened(reference)
         absolute = [self._absolute(reference, gate, "test") for gate in _absolute_gates(self.gates)]
         self.results += absolute
@@ -146,7 +147,7 @@ class _Judge:
 
     def _screen_passed(self, candidate: str, reference: str, *, evaluated: bool) -> bool:
         if not evaluated:
-            self.found[candidate] = _Found("not evaluated", wording.not_evaluated())
+            self.found[candidate] = _Found("not evaluated", wording.not_evaluated(self.failures[candidate]))
             return False
         results = self._all_gates(candidate, reference, "validation")
         broken = [result for result in results if result.status == "failed"]

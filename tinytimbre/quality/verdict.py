@@ -39,6 +39,7 @@ class Candidate(Record):
     parameters: int = pydantic.Field(0, ge=0)
     decoder_mflops: float = pydantic.Field(0.0, ge=0)
     quantisation: str = ""
+    failure: str = pydantic.Field("", description="why it could not be evaluated; empty where it was")
 
 
 class GateResult(Record):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Mapping, Sequence
 
 from tinytimbre.quality.verdict import GateResult, Outcome
@@ -26,11 +27,11 @@ def size(n_bytes: int) -> str:
 
 
 def paired(result: GateResult, *, confidence: float, needed: int | None) -> str:
-    """The numbers of a gate with a bound, e.g. ``loudness error +0.21 dB, bound +0.35 > margin 0.3``."""
+    """The numbers of a gate with a bound, e.g. ``loudness error +0.21 dB …, 95 % bound +0.35 dB > margin 0.3 dB``."""
     name, unit = GATE_NAMES[result.gate]
     relation = "≤" if result.passed else ">"
     text = f"{name} {_number(result.mean)} {unit} against the reference"
-    text += f", {confidence:.0%} bound {_number(result.bound)} {relation} margin {result.margin:g}"
+    text += f", {confidence:.0%} bound {_number(result.bound)} {unit} {relation} margin {result.margin:g} {unit}"
     if result.status == "not shown":
         text += f" (not shown with {result.n_takes} takes{_about(needed)})"
     return text
@@ -41,7 +42,7 @@ def guard(result: GateResult) -> str:
     name, unit = GATE_NAMES[result.gate]
     relation = "≤" if result.mean is not None and result.mean <= result.margin else ">"
     value = f"{result.mean:.2f}" if result.gate.startswith("absolute_") else _number(result.mean)
-    return f"{name} {value} {unit} {relation} {result.margin:g}"
+    return f"{name} {value} {unit} {relation} {result.margin:g} {unit}"
 
 
 def too_few(n_takes: int) -> str:
@@ -75,14 +76,27 @@ def not_tested(stopped_at: str) -> str:
     return f"not tested: the sequence from safest to smallest ended at {stopped_at}, which did not pass"
 
 
-def not_evaluated() -> str:
-    """A candidate without clips."""
-    return "not evaluated on all validation takes"
+def not_evaluated(failure: str) -> str:
+    """A candidate without clips, and why its evaluation failed, where that is known."""
+    return "not evaluated on all validation takes" + (f": {one_line(failure)}" if failure else "")
 
 
-def nothing_evaluated() -> str:
-    """No candidate has complete validation clips."""
-    return "no candidate was evaluated on all validation takes"
+def nothing_evaluated(failures: Sequence[str]) -> str:
+    """No candidate has complete validation clips; the commonest reasons why not."""
+    text = "no candidate was evaluated on all validation takes"
+    return f"{text}: {commonest(failures)}" if any(failures) else text
+
+
+def commonest(reasons: Sequence[str], *, most: int = 3) -> str:
+    """Different reasons with their counts, the commonest first: ``diverged … (3 times); hung``."""
+    counts = collections.Counter(one_line(reason) for reason in reasons if reason).most_common()
+    shown = [f"{reason} ({count} times)" if count > 1 else reason for reason, count in counts[:most]]
+    return "; ".join([*shown, *([f"{len(counts) - most} other reasons"] if len(counts) > most else [])])
+
+
+def one_line(text: str) -> str:
+    """A message of several lines as one."""
+    return "; ".join(line.strip() for line in text.splitlines() if line.strip())
 
 
 def confirmed() -> str:

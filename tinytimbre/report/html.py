@@ -17,13 +17,15 @@ from typing import Any
 
 import pandas as pd
 
+from tinytimbre.durable import write_whole
 from tinytimbre.progress import track
 from tinytimbre.quality.gates import METRICS
 from tinytimbre.quality.verdict import Verdict
 from tinytimbre.quality.wording import GATE_NAMES, size
 from tinytimbre.report import embed, html_tables
 from tinytimbre.report.data import plain, plot_data
-from tinytimbre.report.tables import ROLES, AudioClip, SweepTables
+from tinytimbre.report.tables import ROLES, AudioClip, SweepTables, agreements, why_no_verdict
+from tinytimbre.sweep.agreement import BIAS
 
 ROLE_NAMES = {"original": "Original", "best": "Best model", "chosen": "Chosen", "smaller": "Next smaller"}
 METRIC_LABELS = {
@@ -74,11 +76,7 @@ def write_report(
     }
     # One pass: braces in a name are never taken for a place of the template.
     page = re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], _asset("page.html"))
-    output = pathlib.Path(output)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    partial = output.with_name(f".{output.name}.partial")
-    partial.write_text(page, encoding="utf-8")
-    partial.replace(output)
+    write_whole(pathlib.Path(output), page.encode())
 
 
 def _asset(name: str) -> str:
@@ -150,12 +148,13 @@ def _section(tables: SweepTables, instrument: str, listening: str) -> str:
     parts = [
         f"<section id='{_anchor(tables, instrument)}' data-instrument='{index}'>",
         f"<h2>{html.escape(instrument)} {_pill(verdict)}</h2>",
-        _verdict_words(verdict),
+        _verdict_words(tables, instrument),
         _tiles(tables, verdict),
         "<h3>Quality versus size</h3><div class='plot' data-plot='front'></div>",
         listening,
         _why(verdict),
         "<h3>Learning curves</h3><div class='plot' data-plot='curves'></div>",
+        _ranks(tables, instrument),
         html_tables.candidates_table(tables, instrument=instrument),
         html_tables.trials_table(tables, instrument=instrument),
         html_tables.gates_table(verdict),
@@ -164,10 +163,19 @@ def _section(tables: SweepTables, instrument: str, listening: str) -> str:
     return "\n".join(parts)
 
 
-def _verdict_words(verdict: Verdict | None) -> str:
-    if verdict is None:
-        return "<p class='verdict'>No verdict: no model of this instrument was evaluated.</p>"
-    return f"<p class='verdict'>{html.escape(verdict.summary)}</p>"
+def _verdict_words(tables: SweepTables, instrument: str) -> str:
+    verdict = tables.verdicts.get(instrument)
+    words = verdict.summary if verdict else why_no_verdict(tables, instrument=instrument)
+    return f"<p class='verdict'>{html.escape(words)}</p>"
+
+
+def _ranks(tables: SweepTables, instrument: str) -> str:
+    """How well the early rungs foretold the last."""
+    own = [found for found in agreements(tables) if found.instrument == instrument]
+    if not own:
+        return ""
+    items = "".join(f"<li>{html.escape(found.words())}</li>" for found in own)
+    return f"<h3>Do early rungs foretell the end?</h3><div class='why'><ul>{items}</ul><p>{BIAS}</p></div>"
 
 
 def _tiles(tables: SweepTables, verdict: Verdict | None) -> str:

@@ -22,8 +22,8 @@ CANDIDATE_HEADERS = {
 }  # fmt: skip
 TRIAL_HEADERS = {
     "trial_id": "Trial", "status": "Status", "decoder": "Decoder", "input": "Input", "harmonics": "Harm.",
-    "noise_bands": "Noise", "width": "Width", "depth": "Depth", "kernel_size": "Kernel", "parameters": "Parameters",
-    "decoder_mflops": "MFLOP/s", "stratum": "Stratum", "rung": "Rung", "steps": "Steps",
+    "noise_bands": "Noise", "width": "Width", "depth": "Depth", "kernel_size": "Kernel", "reverb_bands": "Room",
+    "parameters": "Parameters", "decoder_mflops": "MFLOP/s", "stratum": "Stratum", "rung": "Rung", "steps": "Steps",
     "validation_loss": "Val. loss", "train_seconds": "Seconds", "reason": "Reason",
 }  # fmt: skip
 GATE_HEADERS = {

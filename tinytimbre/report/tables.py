@@ -18,7 +18,9 @@ import pandas as pd
 import soundfile
 
 from tinytimbre.errors import TinyTimbreError
+from tinytimbre.quality import wording
 from tinytimbre.quality.verdict import Candidate, Verdict
+from tinytimbre.sweep.agreement import RankAgreement, rank_agreements
 
 Role = Literal["original", "best", "chosen", "smaller"]
 ROLES: tuple[Role, ...] = ("original", "best", "chosen", "smaller")
@@ -28,7 +30,8 @@ SIZE_COLUMNS = tuple(
 )
 TRIAL_COLUMNS = (
     "trial_id", "instrument", "status", "reason", "rung", "steps", "stratum", "decoder", "input", "harmonics",
-    "noise_bands", "width", "depth", "kernel_size", "parameters", "decoder_mflops", "validation_loss", "train_seconds",
+    "noise_bands", "width", "depth", "kernel_size", "reverb_bands", "parameters", "decoder_mflops", "validation_loss",
+    "train_seconds",
 )  # fmt: skip
 CANDIDATE_COLUMNS = (
     "candidate_id", "trial_id", "instrument", "quantisation", *SIZE_COLUMNS, "parameters", "decoder_mflops",
@@ -56,7 +59,7 @@ class SweepTables:
     """Everything a report shows. Columns at least those of `TABLES`; metric means of candidates are on test.
 
     ``trials.status``: "done", "stopped" (not promoted) or "failed" (then ``reason`` says why);
-    ``candidates.status``: "evaluated" or "failed".
+    ``candidates.status``: "evaluated" or "failed" (then the column ``reason``, where there is one, says why).
     """
 
     trials: pd.DataFrame
@@ -117,7 +120,9 @@ def empty_table(name: str) -> pd.DataFrame:
 def candidates_of(candidates: pd.DataFrame, *, instrument: str) -> list[Candidate]:
     """The rows of one instrument as the gates want them; failed ones too, they have no clips."""
     own = candidates[(candidates["instrument"] == instrument) & candidates["total_brotli"].notna()]
-    columns = ["candidate_id", "total_brotli", "parameters", "decoder_mflops", "quantisation"]
+    # Tables of earlier versions lack the reasons.
+    own = own.assign(reason=own["reason"].fillna("") if "reason" in own.columns else "")
+    columns = ["candidate_id", "total_brotli", "parameters", "decoder_mflops", "quantisation", "reason"]
     return [
         Candidate(
             candidate_id=str(candidate_id),
@@ -126,9 +131,31 @@ def candidates_of(candidates: pd.DataFrame, *, instrument: str) -> list[Candidat
             parameters=int(parameters),
             decoder_mflops=float(mflops),
             quantisation=str(quantisation),
+            failure=str(reason),
         )
-        for candidate_id, n_bytes, parameters, mflops, quantisation in own[columns].to_numpy(object)
+        for candidate_id, n_bytes, parameters, mflops, quantisation, reason in own[columns].to_numpy(object)
     ]
+
+
+def why_no_verdict(tables: SweepTables, *, instrument: str) -> str:
+    """One sentence about an instrument of which nothing could be judged."""
+    own = tables.trials[tables.trials["instrument"] == instrument]
+    reasons = wording.commonest([str(reason) for reason in own.loc[own["status"] == "failed", "reason"].dropna()])
+    return f"No verdict: none of {len(own)} trials led to a model" + (f": {reasons}." if reasons else ".")
+
+
+def agreements(tables: SweepTables) -> list[RankAgreement]:
+    """How well each rung of the sweep foretold its end; of rungs at which a trial ended."""
+    known = tables.trials[tables.trials["status"].isin(["done", "stopped"])]
+    steps = {int(rung): int(step) for rung, step in zip(known["rung"], known["steps"], strict=True)}
+    losses = tables.curves[tables.curves["validation_loss"].notna()]
+    found: dict[str, dict[int, float]] = {str(trial_id): {} for trial_id in known["trial_id"]}
+    for rung, step in steps.items():
+        own = losses[losses["step"] == step]
+        for trial_id, loss in zip(own["trial_id"], own["validation_loss"], strict=True):
+            found.get(str(trial_id), {})[rung] = float(loss)
+    strata = {str(row.trial_id): (str(row.instrument), int(str(row.stratum))) for row in known.itertuples()}
+    return rank_agreements(found, strata=strata, last_rung=max(steps, default=0))
 
 
 def metric_means(clips: pd.DataFrame, *, split: str = "test") -> pd.DataFrame:

@@ -18,10 +18,11 @@ from tinytimbre.config import SweepConfig
 from tinytimbre.decoders.spec import DecoderSpec
 from tinytimbre.sweep.space import expand
 
-TRAINING_VERSION = 1
+TRAINING_VERSION = 2
 """Raise it with every change that alters what a trial learns: ids follow it, and trials are trained anew."""
 
 SETTINGS_BYTES = 1_400
+ROOM_BYTES, ROOM_NUMBER_BYTES = 110, 8
 
 
 class Trial(pydantic.BaseModel):
@@ -118,7 +119,9 @@ def estimated_bytes(decoder: DecoderSpec) -> int:
         graph = 2_800 + 420 * decoder.depth
     else:
         graph = 1_800 + decoder.depth * (930 + 25 * decoder.kernel_size)
-    return graph + 2 * decoder.parameters + SETTINGS_BYTES
+    # The room's numbers are text in settings.json.
+    room = ROOM_BYTES + ROOM_NUMBER_BYTES * 2 * decoder.reverb_bands if decoder.reverb_bands else 0
+    return graph + 2 * decoder.without_reverb().parameters + SETTINGS_BYTES + room
 
 
 def trial_id(entry: Mapping[str, object], *, instrument: str, config: SweepConfig, fingerprint: str) -> str:

@@ -15,11 +15,15 @@ from multiprocessing.context import ForkServerProcess
 from tinytimbre.config import SweepConfig
 from tinytimbre.errors import TinyTimbreError
 from tinytimbre.progress import ProgressEvent, report
+from tinytimbre.sweep.accounts import Ledger
 from tinytimbre.sweep.plan import SweepPlan, Trial
 from tinytimbre.sweep.store import RungResult, TrialStore
 
 POLL_SECS = 0.5
-OUT_OF_MEMORY_EXIT = -9
+OUT_OF_MEMORY_EXIT = errno.ENOMEM
+"""What a worker ends with that could not have the memory it asked for, or more than it may."""
+
+KILLED_EXIT = -9
 DISK_FULL_EXIT = errno.ENOSPC
 """What a worker ends with when it cannot write, which is no trial's fault."""
 
@@ -84,7 +88,9 @@ class _Running:
     trials: list[Trial]
     process: ForkServerProcess
     reports: multiprocessing.connection.Connection
+    asked: float
     last_sign: float
+    seconds: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass
@@ -103,12 +109,16 @@ class _RungRun:
         first = self.plan.rungs[self.rung - 1] if self.rung else 0
         self._steps = (self.plan.rungs[self.rung] - first) * total
         self._done = self._steps - sum(self._steps_left(trial) for trial in trials)
-        waiting = list(_groups(trials, size=self._group_size(trials)))
+        ids = [trial.trial_id for trial in trials]
+        self._ledger = Ledger(self.store.root, rung=self.rung, jobs=self.jobs, trial_ids=ids)
+        waiting = list(side_by_side(trials, size=self._group_size(trials)))
         running: list[_Running] = []
         try:
             while waiting or running:
+                # The first launch waits for the server's imports, and so do the places of all others.
+                asked = time.monotonic()
                 while waiting and len(running) < self.jobs:
-                    running.append(self._launch(waiting.pop(0)))
+                    running.append(self._launch(waiting.pop(0), asked=asked))
                 running, again = self._poll(running)
                 waiting += again
         finally:
@@ -123,7 +133,7 @@ class _RungRun:
         """As many side by side as configured, but never so many that a process stays idle."""
         return max(1, min(self.config.training.side_by_side, len(trials) // self.jobs))
 
-    def _launch(self, trials: list[Trial]) -> _Running:
+    def _launch(self, trials: list[Trial], *, asked: float) -> _Running:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["tinytimbre.sweep.worker"])
         receiver, sender = context.Pipe(duplex=False)
@@ -138,12 +148,13 @@ class _RungRun:
                 "config": self.config,
                 "threads": max(1, (os.cpu_count() or 1) // self.jobs),
                 "reports": sender,
+                "asked": asked,
             },
             daemon=True,
         )
         process.start()
         sender.close()
-        return _Running(trials, process, receiver, time.monotonic())
+        return _Running(trials, process, receiver, asked, last_sign=time.monotonic())
 
     def _poll(self, running: list[_Running]) -> tuple[list[_Running], list[list[Trial]]]:
         """Reads progress, collects ended groups; returns those still running and those to try again."""
@@ -163,7 +174,11 @@ class _RungRun:
         steps = 0
         try:
             while group.reports.poll():
-                steps += group.reports.recv()
+                message = group.reports.recv()
+                if isinstance(message, dict):
+                    group.seconds = message
+                else:
+                    steps += message
                 group.last_sign = time.monotonic()
         except (EOFError, OSError):
             pass
@@ -178,6 +193,8 @@ class _RungRun:
         if hung:
             group.process.kill()
         group.process.join()
+        self._done += self._drain(group)
+        self._ledger.add(group.seconds, lifetime_secs=time.monotonic() - group.asked)
         if group.process.exitcode == DISK_FULL_EXIT:
             raise TinyTimbreError(
                 "training needs room for checkpoints",
@@ -196,7 +213,11 @@ class _RungRun:
         if hung:
             reason = f"no step finished within {self.config.budget.trial_timeout_secs:g} s (budget.trial_timeout_secs)"
         elif exit_code == OUT_OF_MEMORY_EXIT:
-            reason = "killed by the system, most likely out of memory: train fewer side by side or smaller batches"
+            limit = self.config.budget.worker_memory_mb
+            allowed = f" beyond {limit} MB (budget.worker_memory_mb)" if limit else ""
+            reason = f"out of memory{allowed}, even alone: smaller batches, shorter clips or a smaller decoder"
+        elif exit_code == KILLED_EXIT:
+            reason = "killed by the system, most likely out of memory: smaller batches, or fewer processes (--jobs)"
         else:
             reason = f"its process ended with exit code {exit_code}; see the log above"
         return RungResult(
@@ -204,7 +225,7 @@ class _RungRun:
         )
 
 
-def _groups(trials: Iterable[Trial], *, size: int) -> Iterator[list[Trial]]:
+def side_by_side(trials: Iterable[Trial], *, size: int) -> Iterator[list[Trial]]:
     """Trials of one instrument and of similar size together, largest first: the long ones must not come last."""
     ordered = sorted(trials, key=lambda trial: (-trial.parameters, trial.trial_id))
     by_instrument = itertools.groupby(sorted(ordered, key=lambda t: t.instrument), key=lambda t: t.instrument)

@@ -1,7 +1,8 @@
 """From a search space to the configurations it holds: deterministic, without duplicates.
 
 ``space`` holds the values of keys that every configuration has; ``gru`` and ``cnn`` those that only one kind has. Keys
-that are left out take the defaults below.
+that are left out take the defaults below. ``reverb_bands`` has none: a space that does not name it has no dimension for
+it, and is drawn as it was before there were rooms. ``include`` adds single configurations, after those of the space.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def expand(config: SweepConfig) -> list[dict[str, Any]]:
     learning_rate = config.training.learning_rate
     kinds = [_axes(search, kind, learning_rate) for kind in search.space.get("decoder", DEFAULTS["decoder"])]
     drawn = _grid(kinds) if search.method == "grid" else _sample(kinds, search)
-    unique = list({repr(sorted(values.items())): _configuration(values) for values in drawn}.values())
+    unique = _unique(drawn)
     kept = [entry for entry in unique if _allowed(entry["decoder"], search, rate)]
     if not kept:
         raise TinyTimbreError(
@@ -60,12 +61,24 @@ def expand(config: SweepConfig) -> list[dict[str, Any]]:
     count = min(len(kept), search.trials or len(kept))
     # Drawn points are in random order; a grid that is cut short is thinned evenly, or only one corner would be left.
     chosen = np.linspace(0, len(kept) - 1, count).round().astype(int) if search.method == "grid" else range(count)
-    return [kept[index] for index in chosen]
+    entries = [kept[index] for index in chosen]
+    return entries + [entry for entry in _unique(_included(search, learning_rate)) if entry not in entries]
+
+
+def _unique(drawn: list[dict[str, Value]]) -> list[dict[str, Any]]:
+    """Checked configurations, each at its first place; compared after checking, where 8 and 8.0 are the same."""
+    return list({tuple(entry.values()): entry for entry in map(_configuration, drawn)}.values())
+
+
+def _included(search: SearchConfig, learning_rate: float) -> list[dict[str, Value]]:
+    """``search.include``, each read as a space of one point so that defaults and rules are the same."""
+    points = [SearchConfig(space={key: [value] for key, value in values.items()}) for values in search.include]
+    return _grid([_axes(point, point.space["decoder"][0], learning_rate) for point in points])
 
 
 def _axes(search: SearchConfig, kind: Value, learning_rate: float) -> dict[str, list[Value]]:
     if kind not in ("gru", "cnn"):
-        raise TinyTimbreError("search.space.decoder must hold 'gru' or 'cnn'", got=repr(kind), remedy="correct it")
+        raise TinyTimbreError("a search's decoder must be 'gru' or 'cnn'", got=repr(kind), remedy="correct it")
     own = search.gru if kind == "gru" else search.cnn
     axes: dict[str, list[Value]] = {
         **DEFAULTS,
@@ -121,7 +134,7 @@ def _configuration(values: dict[str, Any]) -> dict[str, Any]:
         raise TinyTimbreError(
             "every value of the search space must be possible",
             got=f"{first['loc'][-1]} = {first['input']!r}: {first['msg']}",
-            remedy="correct it in search.space, search.gru or search.cnn",
+            remedy="correct it in search.space, search.gru, search.cnn or search.include",
         ) from error
     return {"decoder": checked.decoder, "learning_rate": checked.learning_rate, "seed": checked.seed}
 

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pydantic
 
+from tinytimbre.durable import replacing, write_whole
 from tinytimbre.errors import TinyTimbreError
 from tinytimbre.sweep.plan import Trial
 
@@ -63,6 +64,10 @@ class TrialStore:
     def folder(self, trial_id: str) -> pathlib.Path:
         """Where a trial's files are."""
         return self.root / trial_id
+
+    def trial_ids(self) -> list[str]:
+        """Of all trials that have been started, sorted."""
+        return sorted(path.name for path in self.root.glob("[!.]*") if path.is_dir())
 
     def result(self, trial_id: str, rung: int) -> RungResult | None:
         """The result of a rung, None while there is none."""
@@ -169,6 +174,9 @@ class TrialStore:
             fcntl.flock(file, fcntl.LOCK_EX)
             file.write(f"held by process {os.getpid()}\n")
             file.flush()
+            # Of a process that was killed: only who holds the trial writes arrays.
+            for left in self.folder(trial_id).glob(".*.npz.*"):
+                left.unlink()
             yield
 
     def _read_arrays(self, path: pathlib.Path) -> dict[str, np.ndarray] | None:
@@ -181,24 +189,11 @@ class TrialStore:
             raise _damaged(path) from error
 
     def _write_arrays(self, trial_id: str, name: str, arrays: dict[str, np.ndarray]) -> None:
-        with self._replacing(trial_id, name) as path, path.open("wb") as file:
+        with replacing(self.folder(trial_id) / name) as path, path.open("wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
 
     def _write(self, trial_id: str, name: str, content: bytes) -> None:
-        with self._replacing(trial_id, name) as path:
-            path.write_bytes(content)
-
-    @contextlib.contextmanager
-    def _replacing(self, trial_id: str, name: str) -> Iterator[pathlib.Path]:
-        """A path to write to, which takes the name's place when all went well."""
-        folder = self.folder(trial_id)
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / f".{name}.{os.getpid()}"
-        try:
-            yield partial
-            partial.replace(folder / name)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_whole(self.folder(trial_id) / name, content)
 
 
 def _read_result(path: pathlib.Path) -> RungResult:

@@ -9,17 +9,20 @@ undisturbed run.
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from tinytimbre.config import SweepConfig
 from tinytimbre.decoders import InputRange
 from tinytimbre.features.examples import TakeFeatures, read_features
+from tinytimbre.sweep.accounts import TRAINING, Stopwatch
 from tinytimbre.sweep.plan import Trial
 from tinytimbre.sweep.store import RungResult, TrialStore
 from tinytimbre.synthesis.batched import ClipShape
+from tinytimbre.synthesis.reverb import RESPONSE_SECS
 from tinytimbre.training.clips import ClipPool
 from tinytimbre.training.group import ModelGroup
 
@@ -37,6 +40,7 @@ def train_trials(
     store: TrialStore,
     config: SweepConfig,
     on_step: Progress,
+    clock: Stopwatch,
 ) -> None:
     """Trains trials of one instrument side by side until `target_step` and records the rung's results.
 
@@ -48,8 +52,9 @@ def train_trials(
         store: holds the checkpoints and takes the results.
         config: the sweep.
         on_step: called after every step with the number of trial steps done since the last call.
+        clock: told where the time went.
     """
-    run = _Run.start(trials, features_dir=features_dir, store=store, config=config)
+    run = _Run.start(trials, features_dir=features_dir, store=store, config=config, clock=clock)
     saved = time.monotonic()
     while run.step < target_step:
         run.advance()
@@ -70,26 +75,34 @@ class _Run:
     validation: ClipPool
     store: TrialStore
     config: SweepConfig
-    step: int
+    clock: Stopwatch
+    step: int = 0
     losses: list[np.ndarray] = dataclasses.field(default_factory=list)
-    seconds: float = 0.0
+    step_secs: list[float] = dataclasses.field(default_factory=list)
 
     @classmethod
-    def start(cls, trials: Sequence[Trial], *, features_dir: str, store: TrialStore, config: SweepConfig) -> _Run:
+    def start(
+        cls, trials: Sequence[Trial], *, features_dir: str, store: TrialStore, config: SweepConfig, clock: Stopwatch
+    ) -> _Run:
         instrument = trials[0].instrument
-        train = clip_pool(read_features(features_dir, split="train", instrument=instrument), config)
-        validation = clip_pool(read_features(features_dir, split="validation", instrument=instrument), config)
-        group = ModelGroup(
-            [trial.decoder for trial in trials],
-            seeds=[trial.seed for trial in trials],
-            input_ranges=[InputRange.of(train.inputs(trial.decoder.input)) for trial in trials],
-            learning_rates=[trial.learning_rate for trial in trials],
-            total_steps=config.budget.rung_steps[-1],
-            shape=train.shape,
-            config=config.training,
-        )
-        run = cls(trials, group, train, validation, store, config, step=0)
-        run._restore()
+        past_secs = RESPONSE_SECS if any(trial.decoder.reverb_bands for trial in trials) else 0.0
+        with clock.part("data"):
+            train, validation = (
+                clip_pool(read_features(features_dir, split=split, instrument=instrument), config, past_secs=past_secs)
+                for split in ("train", "validation")
+            )
+        with clock.part("building"):
+            group = ModelGroup(
+                [trial.decoder for trial in trials],
+                seeds=[trial.seed for trial in trials],
+                input_ranges=[InputRange.of(train.inputs(trial.decoder.input)) for trial in trials],
+                learning_rates=[trial.learning_rate for trial in trials],
+                total_steps=config.budget.rung_steps[-1],
+                shape=train.shape,
+                config=config.training,
+            )
+            run = cls(trials, group, train, validation, store, config, clock)
+            run._restore()
         return run
 
     def advance(self) -> None:
@@ -98,10 +111,14 @@ class _Run:
         batch = self.train.training_batch(seed=self.config.seed, step=self.step)
         self.losses.append(self.group.train_step(batch, step=self.step))
         self.step += 1
-        self.seconds += time.monotonic() - started
+        self.step_secs.append(time.monotonic() - started)
 
     def save(self) -> None:
         """Checkpoints every trial, so that no work older than this can be lost."""
+        with self.clock.part("checkpoints"):
+            self._save()
+
+    def _save(self) -> None:
         rows = self._curve_rows()
         for index, trial in enumerate(self.trials):
             earlier = [row for row in self.store.curve(trial.trial_id) if row["step"] < rows[index][0]["step"]]
@@ -112,16 +129,31 @@ class _Run:
 
     def finish(self, rung: int) -> None:
         """Validates, and writes checkpoint, weights and result of every trial."""
-        losses = self.group.validation_losses(self.validation.validation_batches(max_batches=VALIDATION_BATCHES))
+        self._count_steps()
+        with self.clock.part("validation"):
+            batches = self.validation.validation_batches(max_batches=VALIDATION_BATCHES)
+            losses = self.group.validation_losses(batches)
+            weights = [optimiser.averaged_weights() for optimiser in self.group.optimisers]
         if self.losses:
             self.save()
-        for index, trial in enumerate(self.trials):
-            curve = self.store.curve(trial.trial_id)
-            curve[-1]["validation_loss"] = float(losses[index])
-            self.store.write_curve(trial.trial_id, curve)
-            weights = self.group.optimisers[index].averaged_weights()
-            self.store.write_weights(trial.trial_id, rung=rung, weights=weights)
-            self.store.write_result(self._result(trial, rung, float(losses[index])))
+        with self.clock.part("checkpoints"):
+            for trial, loss, own in zip(self.trials, losses, weights, strict=True):
+                self._write(trial, rung, loss=float(loss), weights=own)
+
+    def _write(self, trial: Trial, rung: int, *, loss: float, weights: dict[str, np.ndarray]) -> None:
+        curve = self.store.curve(trial.trial_id)
+        curve[-1]["validation_loss"] = loss
+        self.store.write_curve(trial.trial_id, curve)
+        self.store.write_weights(trial.trial_id, rung=rung, weights=weights)
+        found = divergence(curve, weights=weights)
+        self.store.write_result(self._result(trial, rung, loss=loss, divergence=found))
+
+    def _count_steps(self) -> None:
+        """The first step of a process traces and compiles: what it takes longer than the others is no training."""
+        first, *others = self.step_secs or [0.0]
+        tracing = max(0.0, first - float(np.median(others))) if others else first
+        self.clock.seconds["tracing"] += tracing
+        self.clock.seconds[TRAINING] += sum(self.step_secs) - tracing
 
     def _restore(self) -> None:
         for trial, optimiser in zip(self.trials, self.group.optimisers, strict=True):
@@ -146,22 +178,47 @@ class _Run:
             for index in range(len(self.trials))
         ]
 
-    def _result(self, trial: Trial, rung: int, loss: float) -> RungResult:
+    def _result(self, trial: Trial, rung: int, *, loss: float, divergence: str) -> RungResult:
         common = {"trial_id": trial.trial_id, "rung": rung, "step": self.step}
-        seconds = round(self.seconds / len(self.trials), 3)
-        if np.isfinite(loss):
+        seconds = round(sum(self.step_secs) / len(self.trials), 3)
+        if not divergence:
             return RungResult(**common, status="done", validation_loss=loss, train_seconds=seconds)
-        reason = f"diverged: the loss is {loss} after step {self.step}; a smaller learning rate usually helps"
+        reason = f"diverged: {divergence} after step {self.step}; a smaller learning rate usually helps"
         return RungResult(**common, status="failed", reason=reason, train_seconds=seconds)
 
 
-def clip_pool(takes: list[TakeFeatures], config: SweepConfig) -> ClipPool:
-    """Takes as clips of the length and number that the configuration asks for."""
-    rate = config.features.frame_rate_hz
-    shape = ClipShape(
+def divergence(curve: Sequence[Mapping[str, float]], *, weights: Mapping[str, np.ndarray]) -> str:
+    """What shows that a trial is lost for good; empty where nothing does, however badly it plays.
+
+    Args:
+        curve: its losses so far, the validation loss with them: that is no number as soon as one control of the
+            validation clips is none, since all of them are heard.
+        weights: what would be exported; they must fit into float16, one of the formats they are exported in.
+    """
+    bad = next((f"{key} is {row[key]}" for row in curve for key in row if not math.isfinite(row[key])), "")
+    if bad:
+        return bad.replace("_", " ").replace("train ", "training ")
+    for name, values in weights.items():
+        if not np.abs(values).max(initial=0.0) <= np.finfo(np.float16).max:
+            return f"the weights {name} reach {np.abs(values).max():.3g}"
+    return ""
+
+
+def clip_shape(config: SweepConfig) -> ClipShape:
+    """Of the batches of a sweep."""
+    return ClipShape(
         clips=config.training.batch_size,
-        frames=max(2, round(config.training.clip_secs * rate)),
+        frames=max(2, round(config.training.clip_secs * config.features.frame_rate_hz)),
         hop=config.hop,
         sample_rate_hz=config.audio.sample_rate_hz,
     )
-    return ClipPool(takes, shape=shape, warmup_frames=round(config.training.warmup_secs * rate))
+
+
+def clip_pool(takes: list[TakeFeatures], config: SweepConfig, *, past_secs: float) -> ClipPool:
+    """Takes as clips of the length and number that the configuration asks for, each with its past."""
+    return ClipPool(
+        takes,
+        shape=clip_shape(config),
+        warmup_frames=round(config.training.warmup_secs * config.features.frame_rate_hz),
+        past_samples=round(past_secs * config.audio.sample_rate_hz),
+    )

@@ -24,6 +24,7 @@ from tinytimbre.features.examples import read_features
 from tinytimbre.progress import ProgressEvent, report
 from tinytimbre.sweep.plan import Trial
 from tinytimbre.sweep.store import TrialStore
+from tinytimbre.synthesis.reverb import RESPONSE_SECS
 
 if TYPE_CHECKING:
     from tinytimbre.decoders import Decoder
@@ -140,8 +141,9 @@ class _Tuning:
         from tinytimbre.training.rounding import rounded_view
 
         instrument = trials[0].instrument
+        past_secs = RESPONSE_SECS if any(trial.decoder.reverb_bands for trial in trials) else 0.0
         train, validation = (
-            clip_pool(read_features(features_dir, split=split, instrument=instrument), config)
+            clip_pool(read_features(features_dir, split=split, instrument=instrument), config, past_secs=past_secs)
             for split in ("train", "validation")
         )
         group = _group(trials, shape=train, config=config)

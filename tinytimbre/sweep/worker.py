@@ -12,13 +12,16 @@ import multiprocessing.connection
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
 from tinytimbre.config import SweepConfig
+from tinytimbre.sweep.accounts import Stopwatch
+from tinytimbre.sweep.limits import watch_memory
 from tinytimbre.sweep.plan import Trial
-from tinytimbre.sweep.rung import DISK_FULL_EXIT
+from tinytimbre.sweep.rung import DISK_FULL_EXIT, OUT_OF_MEMORY_EXIT
 from tinytimbre.sweep.store import TrialStore
 from tinytimbre.sweep.trainer import train_trials
 
@@ -33,17 +36,26 @@ def run_group(
     config: SweepConfig,
     threads: int,
     reports: multiprocessing.connection.Connection,
+    asked: float,
 ) -> None:
-    """Trains the trials; sends each number of finished trial steps through `reports`."""
+    """Trains the trials.
+
+    Sends through `reports` each number of finished trial steps, and last a dictionary of seconds by part of the work
+    (`accounts.PARTS`); `asked` is the monotonic time at which the parent wanted this process.
+    """
+    clock = Stopwatch()
+    clock.seconds["start"] = time.monotonic() - asked
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
+    set_up_tensorflow(threads=threads)
+    if config.budget.worker_memory_mb is not None:
+        watch_memory(config.budget.worker_memory_mb * 1_000_000, exceeded=lambda: os._exit(OUT_OF_MEMORY_EXIT))
     store = TrialStore(store_root)
-    with _disk_full_ends_quietly(), contextlib.ExitStack() as locks:
+    with _shortage_ends_quietly(), contextlib.ExitStack() as locks:
         # Sorted, so that two sweeps that share trials never wait for each other in a circle.
-        for trial in sorted(trials, key=lambda trial: trial.trial_id):
-            locks.enter_context(store.lock(trial.trial_id))
+        with clock.part("waiting"):
+            for trial in sorted(trials, key=lambda trial: trial.trial_id):
+                locks.enter_context(store.lock(trial.trial_id))
         for group in _same_step(trials, rung=rung, store=store):
             train_trials(
                 group,
@@ -53,7 +65,17 @@ def run_group(
                 store=store,
                 config=config,
                 on_step=reports.send,
+                clock=clock,
             )
+        reports.send(dict(clock.seconds))
+
+
+def set_up_tensorflow(*, threads: int) -> None:
+    """As every worker does, before its first operation."""
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    # Grappler takes a third of the time to the first step and makes no later one faster.
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
 def _same_step(trials: Sequence[Trial], *, rung: int, store: TrialStore) -> list[list[Trial]]:
@@ -67,10 +89,12 @@ def _same_step(trials: Sequence[Trial], *, rung: int, store: TrialStore) -> list
 
 
 @contextlib.contextmanager
-def _disk_full_ends_quietly() -> Iterator[None]:
+def _shortage_ends_quietly() -> Iterator[None]:
     """Tells the parent by the exit code; any other error ends the process with its traceback."""
     try:
         yield
+    except (MemoryError, tf.errors.ResourceExhaustedError):
+        os._exit(OUT_OF_MEMORY_EXIT)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             os._exit(DISK_FULL_EXIT)

@@ -1,7 +1,7 @@
-"""The training synthesiser: TensorFlow, batched over clips and over models trained side by side.
+"""The training synthesiser: TensorFlow's side of the compiled kernels, batched over clips and over models.
 
-Everything that does not depend on a model (sines, Nyquist mask, noise spectra) is computed once per batch and shared;
-a model adds one product with the sines and one with the noise gains. Same result as `tinytimbre.synthesis.streaming`.
+What does not depend on a model (phasors, Nyquist limit, noise spectra) is shared by the models trained side by side.
+Same result as `tinytimbre.synthesis.streaming`; the gradients are the kernels' own transposes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,12 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from tinytimbre.kernels import filtered_noise, harmonics
+from tinytimbre.kernels.columns import Columns
+from tinytimbre.kernels.fourier import fourier_plan
 from tinytimbre.synthesis import noise, oscillators
+
+Gradient = Callable[[tf.Tensor], tf.Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,23 +36,6 @@ class ClipShape:
         return self.frames * self.hop
 
 
-def harmonic_basis(cycles: tf.Tensor, f0_samples_hz: tf.Tensor, *, harmonics: int, shape: ClipShape) -> tf.Tensor:
-    """The oscillators of a batch, silent at and above half the sample rate.
-
-    Args:
-        cycles: float32 [clips, samples], phase in [0, 1).
-        f0_samples_hz: float32 [clips, samples].
-
-    Returns:
-        float32 [clips * frames, harmonics, hop].
-    """
-    rows = [shape.clips * shape.frames, 1, shape.hop]
-    numbers = tf.range(1, harmonics + 1, dtype=tf.float32)[:, None]
-    phase = tf.reshape(cycles, rows) * (2.0 * math.pi)
-    highest = shape.sample_rate_hz / 2 / tf.reshape(f0_samples_hz, rows)
-    return tf.where(numbers < highest, tf.sin(phase * numbers), 0.0)
-
-
 def harmonic_amplitudes(controls: tf.Tensor, f0_hz: tf.Tensor, *, harmonics: int, sample_rate_hz: int) -> tf.Tensor:
     """As `oscillators.harmonic_amplitudes`: controls [clips, frames, C], f0_hz [clips, frames] -> [..., harmonics]."""
     numbers = tf.range(1, harmonics + 1, dtype=tf.float32)
@@ -57,34 +45,51 @@ def harmonic_amplitudes(controls: tf.Tensor, f0_hz: tf.Tensor, *, harmonics: int
     return controls[..., :1] * distribution / tf.maximum(total, 1e-7)
 
 
-def harmonic_audio(amplitudes: tf.Tensor, basis: tf.Tensor, *, shape: ClipShape) -> tf.Tensor:
-    """Sum of the oscillators, for all models in one product.
+def harmonic_audio(
+    amplitudes: tf.Tensor, cycles: tf.Tensor, f0_samples_hz: tf.Tensor, *, shape: ClipShape
+) -> tf.Tensor:
+    """Sum of the oscillators of all models, silent at and above half the sample rate.
 
     Args:
         amplitudes: float32 [models, clips, frames, harmonics].
-        basis: from `harmonic_basis`, with at least as many harmonics.
+        cycles: float32 [clips, samples], phase of the fundamental in [0, 1).
+        f0_samples_hz: float32 [clips, samples].
 
     Returns:
-        float32 [models, clips, samples].
+        float32 [models, clips, samples], differentiable with respect to `amplitudes`.
     """
-    models, harmonics = amplitudes.shape[0], amplitudes.shape[-1]
-    following = tf.concat([amplitudes[:, :, 1:], amplitudes[:, :, -1:]], axis=2)
-    ends = tf.stack([amplitudes, following], axis=0)
-    columns = tf.reshape(tf.transpose(ends, [2, 3, 0, 1, 4]), [shape.clips * shape.frames, 2 * models, harmonics])
-    parts = tf.reshape(tf.matmul(columns, basis[:, :harmonics]), [shape.clips, shape.frames, 2, models, shape.hop])
-    falling, rising = (ramp.astype(np.float32) for ramp in oscillators.hann_ramps(shape.hop))
-    audio = parts[:, :, 0] * falling + parts[:, :, 1] * rising
-    return tf.reshape(tf.transpose(audio, [2, 0, 1, 3]), [models, shape.clips, shape.samples])
+    phase, count = cycles * (2.0 * math.pi), amplitudes.shape[3]
+    limits = [tf.cos(phase), tf.sin(phase), shape.sample_rate_hz / 2 / f0_samples_hz]
+    rising = oscillators.hann_ramps(shape.hop)[1].astype(np.float32)
+    # The kernel takes four harmonics at a time.
+    padded = tf.pad(amplitudes, [[0, 0], [0, 0], [0, 0], [0, -count % harmonics.AT_ONCE]])
+
+    def project(upstream: np.ndarray, *limits: np.ndarray) -> np.ndarray:
+        return harmonics.amplitude_gradient(upstream, padded.shape[3], *limits, rising)
+
+    @tf.custom_gradient
+    def audio(amplitudes: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
+        def grad(upstream: tf.Tensor) -> tf.Tensor:
+            return _compiled(project, [upstream, *limits], shape=amplitudes.shape)
+
+        def play(amplitudes: np.ndarray, *limits: np.ndarray) -> np.ndarray:
+            return harmonics.harmonic_audio(amplitudes, *limits, rising)
+
+        return _compiled(play, [amplitudes, *limits], shape=[amplitudes.shape[0], shape.clips, shape.samples]), grad
+
+    return audio(padded)
 
 
 class NoiseBank:
-    """Filtered noise for decoders whose numbers of noise bands may differ; one FFT size serves them all."""
+    """Filtered noise for decoders whose numbers of noise bands may differ.
+
+    Models with the same number share a transform. The others have their own, so that a model's noise does not depend,
+    not even by rounding, on who is trained beside it.
+    """
 
     def __init__(self, noise_bands: list[int], *, shape: ClipShape) -> None:
-        self._shape = shape
         self._bands = noise_bands
-        self._size = max(noise.fft_size(bands, hop=shape.hop) for bands in noise_bands)
-        self._gains = {bands: tf.constant(noise.gain_matrix(bands, size=self._size)) for bands in noise_bands}
+        self._filters = {bands: _NoiseFilter(bands, shape=shape) for bands in dict.fromkeys(noise_bands)}
 
     def audio(self, magnitudes: list[tf.Tensor], white: tf.Tensor) -> tf.Tensor:
         """Filtered noise of all models.
@@ -94,51 +99,70 @@ class NoiseBank:
             white: float32 [clips, frames, hop] in [-1, 1).
 
         Returns:
-            float32 [models, clips, samples].
+            float32 [models, clips, samples], differentiable with respect to the magnitudes.
         """
-        spectrum = tf.signal.rfft(white, [self._size])
-        return tf.stack([self._one(values, spectrum) for values in magnitudes])
-
-    def _one(self, magnitudes: tf.Tensor, spectrum: tf.Tensor) -> tf.Tensor:
-        bands = magnitudes.shape[-1]
-        gains = tf.matmul(magnitudes, self._gains[bands])
-        frames = _filter_frames(gains, spectrum * _delay(bands, self._size), self._size)
-        mixed = _overlap_add(frames, hop=self._shape.hop)
-        start = noise.delay_samples(bands)
-        return mixed[:, start : start + self._shape.samples]
+        played: dict[int, list[tf.Tensor]] = {}
+        for bands, noise_filter in self._filters.items():
+            own = [values for values in magnitudes if values.shape[-1] == bands]
+            played[bands] = tf.unstack(noise_filter.audio(tf.stack(own), white))
+        return tf.stack([played[bands].pop(0) for bands in self._bands])
 
 
-def _delay(noise_bands: int, size: int) -> tf.Tensor:
-    samples = noise.response_size(noise_bands) // 2
-    return tf.constant(np.exp(-2j * np.pi * samples * np.arange(size // 2 + 1) / size).astype(np.complex64))
+class _NoiseFilter:
+    """Filtered noise for models with one number of noise bands."""
+
+    def __init__(self, noise_bands: int, *, shape: ClipShape) -> None:
+        self._shape = shape
+        self._matrix = noise.response_matrix(noise_bands)
+        self._taps = self._matrix.shape[1]
+        # Half of a response comes before its frame.
+        self._lead = self._taps - 1
+        reach = self._lead + noise.ADVANCE + shape.hop + self._taps - 1
+        self._plan = fourier_plan(max(4, 1 << (reach - 1).bit_length()))
+
+    def audio(self, magnitudes: tf.Tensor, white: tf.Tensor) -> tf.Tensor:
+        """Noise float32 [models, clips, samples] for magnitudes [models, clips, frames, bands]."""
+        models, clips, frames, _ = magnitudes.shape
+        columns = Columns(models, clips)
+        responses = tf.reshape(tf.matmul(magnitudes, self._matrix), [models, clips, frames * self._taps])
+        samples = tf.reshape(white, [clips, self._shape.samples])
+        spectra = _compiled(lambda white: self._spectra(white, columns), [samples], shape=None)
+
+        @tf.custom_gradient
+        def audio(responses: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
+            def grad(upstream: tf.Tensor) -> tf.Tensor:
+                call = [upstream, spectra]
+                return _compiled(lambda *arrays: self._transposed(arrays, columns), call, shape=responses.shape)
+
+            call, audio_shape = [responses, spectra], [models, clips, self._shape.samples]
+            return _compiled(lambda *arrays: self._filter(arrays, columns), call, shape=audio_shape), grad
+
+        return audio(responses)
+
+    def _spectra(self, white: np.ndarray, columns: Columns) -> np.ndarray:
+        shared = columns.interleave_shared(white, rows=self._shape.samples)
+        lead = self._lead + noise.ADVANCE
+        return filtered_noise.noise_spectra(shared, hop=self._shape.hop, lead=lead, plan=self._plan)
+
+    def _filter(self, arrays: tuple[np.ndarray, ...], columns: Columns) -> np.ndarray:
+        responses, spectra = arrays
+        rows = columns.interleave(responses, rows=responses.shape[2])
+        audio = filtered_noise.filter_noise(rows, spectra, taps=self._taps, hop=self._shape.hop, plan=self._plan)
+        return columns.separate(audio, length=self._shape.samples, first_row=self._lead)
+
+    def _transposed(self, arrays: tuple[np.ndarray, ...], columns: Columns) -> np.ndarray:
+        upstream, spectra = arrays
+        frames, hop = self._shape.frames, self._shape.hop
+        rows = columns.interleave(upstream, rows=(frames + frames % 2) * hop + self._plan.size, first_row=self._lead)
+        gradient = filtered_noise.response_gradient(
+            rows, spectra, frames=frames, taps=self._taps, hop=hop, plan=self._plan
+        )
+        return columns.separate(gradient, length=frames * self._taps)
 
 
-def _filter_frames(gains: tf.Tensor, spectrum: tf.Tensor, size: int) -> tf.Tensor:
-    """``irfft(gains * spectrum)`` for real gains, with the gradient for the gains alone.
-
-    The generic gradient goes through complex products that cost more than the transforms.
-    """
-    weights = np.full(size // 2 + 1, 2.0 / size, np.float32)
-    weights[[0, -1]] = 1.0 / size
-
-    @tf.custom_gradient
-    def filtered(gains: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-        real, imaginary = tf.math.real(spectrum), tf.math.imag(spectrum)
-        frames = tf.signal.irfft(tf.complex(gains * real, gains * imaginary), [size])
-
-        def grad(upstream: tf.Tensor) -> tf.Tensor:
-            transformed = tf.signal.rfft(upstream)
-            return weights * (real * tf.math.real(transformed) + imaginary * tf.math.imag(transformed))
-
-        return frames, grad
-
-    return filtered(gains)
-
-
-def _overlap_add(frames: tf.Tensor, *, hop: int) -> tf.Tensor:
-    """[clips, frames, size] -> [clips, (frames + parts - 1) * hop], ``parts`` hops to a padded frame."""
-    clips, count, size = frames.shape
-    parts = -(-size // hop)
-    padded = tf.reshape(tf.pad(frames, [[0, 0], [0, 0], [0, parts * hop - size]]), [clips, count, parts, hop])
-    shifted = [tf.pad(padded[:, :, part], [[0, 0], [part, parts - 1 - part], [0, 0]]) for part in range(parts)]
-    return tf.reshape(tf.add_n(shifted), [clips, (count + parts - 1) * hop])
+def _compiled(
+    function: Callable[..., np.ndarray], arguments: list[tf.Tensor], *, shape: list[int] | tf.TensorShape | None
+) -> tf.Tensor:
+    """A kernel as a TensorFlow operation, float32."""
+    result = tf.numpy_function(function, arguments, tf.float32, stateful=False)
+    return result if shape is None else tf.ensure_shape(result, shape)

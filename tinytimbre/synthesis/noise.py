@@ -26,6 +26,27 @@ def delay_samples(noise_bands: int) -> int:
     return max((response_size(noise_bands) - 1) // 2 - 1, 0)
 
 
+ADVANCE = 2
+"""Samples by which cutting off `delay_samples` is short of the response's middle, for 3 bands or more."""
+
+
+def half_response(noise_bands: int) -> int:
+    """Taps of the zero-phase response that differ: the middle and one side (the window ends it in a zero)."""
+    return response_size(noise_bands) // 2
+
+
+def response_matrix(noise_bands: int) -> np.ndarray:
+    """Linear map from magnitudes to the middle and one side of the windowed zero-phase response.
+
+    Returns:
+        float32 [noise_bands, half_response].
+    """
+    taps = response_size(noise_bands)
+    responses = np.fft.irfft(np.eye(noise_bands), n=taps, axis=-1)
+    window = 0.5 + 0.5 * np.cos(2 * np.pi * np.arange(taps // 2) / taps)
+    return (responses[:, : taps // 2] * window).astype(np.float32)
+
+
 def gain_matrix(noise_bands: int, *, size: int) -> np.ndarray:
     """Linear map from magnitudes to the real, zero-phase gain of the windowed response.
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from tinytimbre.synthesis import noise, oscillators
+from tinytimbre.synthesis.reverb import Reverb, StreamingReverb
 
 BLOCK_FRAMES = 64
 
@@ -121,9 +122,14 @@ def synthesise(
     hop: int,
     sample_rate_hz: int,
     noise_seed: int = 0,
+    reverb: Reverb | None = None,
 ) -> np.ndarray:
-    """All the audio of a sequence: float32 [frames * hop]; see `Synthesiser` for the arguments."""
+    """All the audio of a sequence: float32 [frames * hop]; see `Synthesiser` for the arguments.
+
+    With a `reverb` it is played in that room; what rings on after the last frame is cut off.
+    """
     synthesiser = Synthesiser(
         harmonics=harmonics, noise_bands=noise_bands, hop=hop, sample_rate_hz=sample_rate_hz, noise_seed=noise_seed
     )
-    return np.concatenate([synthesiser.render(controls, f0_hz), synthesiser.flush()])
+    dry = np.concatenate([synthesiser.render(controls, f0_hz), synthesiser.flush()])
+    return dry if reverb is None else StreamingReverb(reverb, sample_rate_hz=sample_rate_hz).process(dry)

@@ -34,6 +34,7 @@ class Batch:
         f0_hz: [clips, frames].
         inputs: per kind of level [clips, warmup + frames, 2].
         white: [clips, frames, hop], noise in [-1, 1).
+        past: [clips, past_samples], the recording up to where the clip begins, silence before its take.
     """
 
     audio: np.ndarray
@@ -42,6 +43,7 @@ class Batch:
     f0_hz: np.ndarray
     inputs: dict[InputKind, np.ndarray]
     white: np.ndarray
+    past: np.ndarray
 
 
 class ClipPool:
@@ -51,12 +53,15 @@ class ClipPool:
         takes: features of one instrument.
         shape: of the batches to cut.
         warmup_frames: frames a decoder sees before the clip; silence where the take has none.
+        past_samples: of the recording before each clip, for models with a room; see `Batch.past`.
     """
 
-    def __init__(self, takes: Sequence[TakeFeatures], *, shape: ClipShape, warmup_frames: int) -> None:
+    def __init__(
+        self, takes: Sequence[TakeFeatures], *, shape: ClipShape, warmup_frames: int, past_samples: int = 0
+    ) -> None:
         if not takes:
             raise TinyTimbreError("training needs at least one take", got="none", remedy="add recordings")
-        self.shape, self.warmup_frames = shape, warmup_frames
+        self.shape, self.warmup_frames, self.past_samples = shape, warmup_frames, past_samples
         padded = [_pad(take, shape=shape, warmup_frames=warmup_frames) for take in takes]
         self._audio = np.concatenate([take.audio for take in padded])
         self._f0_hz = np.concatenate([take.f0_hz for take in padded])
@@ -67,6 +72,7 @@ class ClipPool:
         phases = [_phase(take, shape=shape) for take in padded]
         self._cycles = np.concatenate([cycles for cycles, _ in phases]).astype(np.float32)
         self._f0_samples_hz = np.concatenate([f0_samples for _, f0_samples in phases]).astype(np.float32)
+        self._offsets = np.cumsum([0, *(take.n_frames for take in padded[:-1])])
         self._starts = _clip_starts([take.n_frames for take in padded], shape=shape, warmup_frames=warmup_frames)
 
     @property
@@ -101,7 +107,14 @@ class ClipPool:
             f0_hz=self._f0_hz[seen[:, self.warmup_frames :]],
             inputs={kind: values[seen] for kind, values in self._inputs.items()},
             white=2.0 * rng.random((self.shape.clips, frames, hop), dtype=np.float32) - 1.0,
+            past=self._past(starts),
         )
+
+    def _past(self, starts: np.ndarray) -> np.ndarray:
+        take_starts = self._offsets[np.searchsorted(self._offsets, starts, side="right") - 1]
+        samples = starts[:, None] * self.shape.hop + np.arange(-self.past_samples, 0)
+        inside = samples >= take_starts[:, None] * self.shape.hop
+        return np.where(inside, self._audio[np.maximum(samples, 0)], np.float32(0))
 
 
 def _pad(take: TakeFeatures, *, shape: ClipShape, warmup_frames: int) -> TakeFeatures:

@@ -1,7 +1,7 @@
 """Several models trained side by side on the same batches.
 
-Oscillators, noise spectra and target spectra depend on the batch alone: a group computes them once. The models do not
-touch each other; each has its own loss, gradient, norm limit and optimiser.
+Sines, noise spectra and the target's magnitudes depend on the batch alone: a group computes them once. The models do
+not touch each other; each has its own loss, gradient, norm limit and optimiser.
 
     group = ModelGroup([spec_a, spec_b], seeds=[0, 0], ...)
     losses = group.train_step(pool.training_batch(seed=0, step=0), step=0)
@@ -16,9 +16,11 @@ import tensorflow as tf
 
 from tinytimbre.config import TrainingConfig
 from tinytimbre.decoders import DecoderSpec, InputRange, build_decoder
-from tinytimbre.synthesis.batched import ClipShape, NoiseBank, harmonic_amplitudes, harmonic_audio, harmonic_basis
+from tinytimbre.decoders.base import REVERB
+from tinytimbre.synthesis.batched import ClipShape, NoiseBank, harmonic_amplitudes, harmonic_audio
+from tinytimbre.synthesis.batched_reverb import ReverbBank
 from tinytimbre.training.clips import Batch
-from tinytimbre.training.loss import spectral_distance, spectral_loss, target_spectra
+from tinytimbre.training.loss import spectral_distance, spectral_loss
 from tinytimbre.training.optimiser import Adam, learning_rate_at
 
 Tensors = dict[str, tf.Tensor]
@@ -56,6 +58,7 @@ class ModelGroup:
         ]
         self.optimisers = [Adam(decoder.weights, clip_norm=config.gradient_clip_norm) for decoder in self.decoders]
         self._noise = NoiseBank([spec.noise_bands for spec in specs], shape=shape)
+        self._rooms = ReverbBank([decoder.weights.get(REVERB) for decoder in self.decoders], shape=shape)
         self._compiled_step = tf.function(self._step, autograph=False)
         self._compiled_losses = tf.function(self._losses_of, autograph=False)
 
@@ -76,9 +79,8 @@ class ModelGroup:
         return np.mean(losses, axis=0)
 
     def _step(self, batch: Tensors, rates: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
-        targets = target_spectra(batch["audio"], fft_sizes=self._config.fft_sizes)
         with tf.GradientTape() as tape:
-            losses = spectral_loss(self._audio(batch), targets)
+            losses = spectral_loss(self._audio(batch), batch["audio"], fft_sizes=self._config.fft_sizes)
         # The models share no variable, so the gradient of the sum is each model's own gradient.
         gradients = tape.gradient(losses, [list(decoder.weights.values()) for decoder in self.decoders])
         for index, optimiser in enumerate(self.optimisers):
@@ -86,16 +88,16 @@ class ModelGroup:
         return losses
 
     def _losses_of(self, batch: Tensors) -> tf.Tensor:
-        return spectral_distance(self._audio(batch), target_spectra(batch["audio"], fft_sizes=self._config.fft_sizes))
+        return spectral_distance(self._audio(batch), batch["audio"], fft_sizes=self._config.fft_sizes)
 
     def _audio(self, batch: Tensors) -> tf.Tensor:
         """What the models play, float32 [models, clips, samples]."""
         controls = [self._controls(index, batch) for index in range(len(self.specs))]
         most = max(spec.harmonics for spec in self.specs)
-        basis = harmonic_basis(batch["cycles"], batch["f0_samples_hz"], harmonics=most, shape=self.shape)
         amplitudes = tf.stack([self._amplitudes(i, controls[i], batch, most=most) for i in range(len(self.specs))])
         magnitudes = [values[..., 1 + spec.harmonics :] for spec, values in zip(self.specs, controls, strict=True)]
-        return harmonic_audio(amplitudes, basis, shape=self.shape) + self._noise.audio(magnitudes, batch["white"])
+        harmonic = harmonic_audio(amplitudes, batch["cycles"], batch["f0_samples_hz"], shape=self.shape)
+        return self._rooms.audio(harmonic + self._noise.audio(magnitudes, batch["white"]), past=batch["past"])
 
     def _controls(self, index: int, batch: Tensors) -> tf.Tensor:
         controls = self.decoders[index](batch[self.specs[index].input])
@@ -111,5 +113,5 @@ class ModelGroup:
 
 def _tensors(batch: Batch) -> Tensors:
     arrays: dict[str, np.ndarray] = {str(kind): inputs for kind, inputs in batch.inputs.items()}
-    arrays |= {name: getattr(batch, name) for name in ("audio", "cycles", "f0_samples_hz", "f0_hz", "white")}
+    arrays |= {name: getattr(batch, name) for name in ("audio", "cycles", "f0_samples_hz", "f0_hz", "white", "past")}
     return {name: tf.constant(value) for name, value in arrays.items()}

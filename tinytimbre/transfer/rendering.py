@@ -8,7 +8,7 @@ import numpy as np
 
 from tinytimbre.features.scaling import scale_inputs
 from tinytimbre.progress import track
-from tinytimbre.synthesis import Synthesiser
+from tinytimbre.synthesis import StreamingReverb, Synthesiser
 from tinytimbre.transfer.model import DecoderStream, TransferModel
 from tinytimbre.transfer.plan import TransferPlan
 
@@ -20,9 +20,9 @@ def render_plan(
     plan: TransferPlan, *, model: TransferModel, n_samples: int, block_frames: int = BLOCK_FRAMES
 ) -> Iterator[np.ndarray]:
     """Blocks of float32 audio within +-0.98, ``n_samples`` of them together."""
-    rendered = _faded(_synthesised(plan, model=model, block_frames=block_frames), gain=plan.gain, hop=model.hop)
+    dry = _faded(_synthesised(plan, model=model, block_frames=block_frames), gain=plan.gain, hop=model.hop)
     left = n_samples
-    for block in rendered:
+    for block in _in_room(dry, model=model):
         yield limit(block[:left])
         left -= len(block[:left])
 
@@ -59,3 +59,10 @@ def _faded(blocks: Iterator[np.ndarray], *, gain: np.ndarray, hop: int) -> Itera
     for block in blocks:
         yield block * np.interp(position + np.arange(len(block)), instants, gain).astype(np.float32)
         position += len(block)
+
+
+def _in_room(blocks: Iterator[np.ndarray], *, model: TransferModel) -> Iterator[np.ndarray]:
+    """After the fades, so that a note rings on when the source falls silent."""
+    reverb = model.decoder.reverb
+    room = None if reverb is None else StreamingReverb(reverb, sample_rate_hz=model.sample_rate_hz)
+    return blocks if room is None else (room.process(block) for block in blocks)

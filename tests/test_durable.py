@@ -1,0 +1,91 @@
+"""Whole or not at all, also with several writers and on a full disk."""
+
+from __future__ import annotations
+
+import errno
+import os
+import pathlib
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from tinytimbre.durable import replacing, sync, write_whole
+
+
+def test_a_file_is_replaced_and_nothing_is_left_beside_it(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "new" / "file"
+    for content in (b"first", b"second"):
+        write_whole(path, content)
+        assert path.read_bytes() == content
+    assert [each.name for each in path.parent.iterdir()] == ["file"]
+
+
+def test_the_usual_permissions_apply(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "plain").touch()
+    write_whole(tmp_path / "file", b"")
+    assert (tmp_path / "file").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_a_writer_that_fails_leaves_the_old_file(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "file"
+    write_whole(path, b"old")
+
+    def fail() -> None:
+        with replacing(path) as partial:
+            partial.write_bytes(b"half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert path.read_bytes() == b"old"
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_disk_that_fills_while_syncing_leaves_the_old_file(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_whole(tmp_path / "file", b"old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_whole(tmp_path / "file", b"new")
+    assert (tmp_path / "file").read_bytes() == b"old"
+
+
+def test_a_killed_writer_leaves_the_old_file(tmp_path: pathlib.Path) -> None:
+    write_whole(tmp_path / "file", b"old")
+    script = (
+        "import os, pathlib, signal, sys\nfrom tinytimbre.durable import replacing\n"
+        "with replacing(pathlib.Path(sys.argv[1])) as partial:\n"
+        "    partial.write_bytes(b'half')\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path / "file")], check=False)
+    assert done.returncode == -9
+    assert (tmp_path / "file").read_bytes() == b"old"
+
+
+def test_writers_at_the_same_time_do_not_mix(tmp_path: pathlib.Path) -> None:
+    contents = [bytes([letter]) * 100_000 for letter in b"abcd"]
+
+    def write_often(content: bytes) -> None:
+        for _ in range(20):
+            write_whole(tmp_path / "file", content)
+            assert (tmp_path / "file").read_bytes() in contents
+
+    threads = [threading.Thread(target=write_often, args=(content,)) for content in contents]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (tmp_path / "file").read_bytes() in contents
+
+
+def test_folders_can_be_synced(tmp_path: pathlib.Path) -> None:
+    sync(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        sync(tmp_path / "absent")
