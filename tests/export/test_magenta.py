@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from browser import chromium, visit
 from exported_bundles import settings_of, spec_of, trained
 
@@ -87,14 +88,16 @@ def test_the_graph_plays_what_our_synthesiser_plays(name, level):
 
 
 def test_noise_has_the_colour_and_level_that_it_should():
+    tf.random.set_seed(0)
     bundle, (f0_hz, client_db) = bundle_of("cnn8"), features()
     audio = np.asarray(synthesis_function(bundle, frames=FRAMES)(f0_hz=f0_hz, loudness_db=client_db))
     ours = expected(bundle, f0_hz, client_db)
     tones = expected(bundle, f0_hz, client_db, with_noise=False)
     powers = [np.abs(np.fft.rfft((sound - tones).reshape(-1, 320), axis=1)) ** 2 for sound in (audio, ours)]
     theirs_db, ours_db = (10 * np.log10(power.mean(axis=0).reshape(-1, 7).mean(axis=1)) for power in powers)
-    # The mean of 100 frames and 7 bins of noise spreads by 10 log10(1 + 1 / sqrt(700)) = 0.16 dB.
-    np.testing.assert_allclose(theirs_db, ours_db, atol=1.0)
+    # On a slope one bin of the seven decides: the mean of 100 frames spreads by 10 log10(1 + 1 / sqrt(100)) = 0.4 dB,
+    # the difference of two by 0.6.
+    np.testing.assert_allclose(theirs_db, ours_db, atol=2.0)
 
 
 def test_levels_are_those_of_the_client():
