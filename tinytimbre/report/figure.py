@@ -14,7 +14,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLOURS = {"gru": "#2563a8", "cnn": "#c2571a"}
-MARKERS = {"float32": "o", "float16": "s", "uint8": "^"}
+MARKERS = {"float32": "o", "float16": "s", "8 bits": "^", "6, 4 bits": "v", "tuned": "D"}
+KINDS = {
+    "uint8": "8 bits", "int8": "8 bits", "int6": "6, 4 bits", "int4": "6, 4 bits",
+    "tuned4": "tuned", "tuned3": "tuned", "tuned2": "tuned",
+}  # fmt: skip
 COLUMNS = 2
 
 
@@ -47,7 +51,7 @@ def _panel(axes: Axes, data: dict, *, metric: str) -> None:
         axes.plot(
             point["total_brotli"],
             point[metric],
-            MARKERS.get(point["quantisation"], "o"),
+            MARKERS.get(KINDS.get(point["quantisation"], point["quantisation"]), "o"),
             color=COLOURS.get(point["decoder"], "#666666"),
             markersize=5,
             alpha=0.75,
