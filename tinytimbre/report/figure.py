@@ -20,6 +20,8 @@ KINDS = {
     "tuned4": "tuned", "tuned3": "tuned", "tuned2": "tuned",
 }  # fmt: skip
 COLUMNS = 2
+# As many labels as fit below one panel.
+LEGEND_COLUMNS = 5
 
 
 def write_figure(tables: SweepTables, *, output: pathlib.Path, metric: str = "log_spectral_db") -> None:
@@ -36,7 +38,9 @@ def write_figure(tables: SweepTables, *, output: pathlib.Path, metric: str = "lo
     for panel in panels[len(names) :]:
         panel.set_axis_off()
     handles, labels = _legend()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize=8.5)
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=LEGEND_COLUMNS * columns, frameon=False, fontsize=8.5
+    )
     output = pathlib.Path(output)
     output.parent.mkdir(parents=True, exist_ok=True)
     # No date inside: the same sweep gives the same bytes.
