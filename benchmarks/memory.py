@@ -1,6 +1,6 @@
 """Peak memory of training, measured and estimated, for quite different groups: what `tinytimbre.training.memory` says.
 
-    python benchmarks/memory.py
+    make bench-memory
 
 Each group trains three steps and validates in a process of its own, as a worker of a sweep does. The last line is
 JSON: name → measured and estimated bytes and their ratio. Recalibrate the constants of `tinytimbre.training.memory`
@@ -72,6 +72,7 @@ def train(name: str) -> None:
         f0_hz=np.full((shape.clips, shape.frames), 220, np.float32),
         inputs={"loudness": rng.random((shape.clips, seen, 2), dtype=np.float32)},
         white=rng.random((shape.clips, shape.frames, shape.hop), dtype=np.float32),
+        past=np.zeros((shape.clips, 0), np.float32),
     )
     group = ModelGroup(
         specs,

@@ -10,7 +10,10 @@ from tfx.types.artifact import Artifact
 Artifacts = Mapping[str, Sequence[Artifact]]
 
 MAX_SHARDS = 64
-"""Most shards a rung can have: the promoter declares that many optional inputs."""
+"""Most shards a rung can have."""
+
+MAX_MERGED = MAX_SHARDS + 1
+"""Optional inputs that the promoter declares: the shards, and the finalists where it adds students to them."""
 
 
 def shard_key(shard: int) -> str:
@@ -36,5 +39,5 @@ def optional_folder(artifacts: Artifacts, key: str) -> pathlib.Path | None:
 
 def shard_folders(artifacts: Artifacts) -> list[pathlib.Path]:
     """Directories of the connected shards, in order."""
-    keys = [shard_key(shard) for shard in range(MAX_SHARDS)]
+    keys = [shard_key(shard) for shard in range(MAX_MERGED)]
     return [folder(artifacts, key) for key in keys if artifacts.get(key)]

@@ -66,6 +66,15 @@ def estimate_rungs(trials: Sequence[Trial], *, config: SweepConfig, jobs: int) -
     return estimates
 
 
+def estimate_students(trials: Sequence[Trial], *, config: SweepConfig, jobs: int) -> RungEstimate:
+    """Work of distillation at most: all students that may be, of average size, every step as dear as on audio."""
+    steps = config.distillation.steps or config.budget.rung_steps[-1]
+    n_trials = config.distillation.students * len({trial.instrument for trial in trials})
+    mean_secs = sum(step_seconds(trial, config=config) for trial in trials) / len(trials)
+    seconds = n_trials * steps * mean_secs + GROUP_SECS * math.ceil(n_trials / config.training.side_by_side)
+    return RungEstimate(n_trials, n_trials * steps, seconds / jobs)
+
+
 def step_seconds(trial: Trial, *, config: SweepConfig) -> float:
     """One optimisation step of one trial on one core."""
     training = config.training

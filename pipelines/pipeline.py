@@ -2,7 +2,8 @@
 
     pipeline = create_pipeline(config, places=places, recordings_digest=digest, shards=1, beam_args=[...])
 
-Successive halving is a chain of stages: per rung the shards of SweepTrainer, then a RungPromoter.
+Successive halving is a chain of stages: per rung the shards of SweepTrainer, then a RungPromoter. Where distillation is
+on, a StudentPlanner and one more such stage follow.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from components.model_selector.component import ModelSelector
 from components.quality_evaluator.component import QualityEvaluator
 from components.recording_example_gen.component import RecordingExampleGen
 from components.rung_promoter.component import RungPromoter
+from components.student_planner.component import StudentPlanner
 from components.sweep_planner.component import SweepPlanner
 from components.sweep_trainer.component import SweepTrainer
 from components.tfjs_exporter.component import TfjsExporter
@@ -87,48 +89,74 @@ def create_pipeline(
         recordings=recordings.outputs["recordings"], cache=f"{places.cache}/features", config=config
     )
     planner = SweepPlanner(features=features.outputs["features"], config=config)
-    rungs = _rungs(
-        config, features=features.outputs["features"], plan=planner.outputs["plan"], places=places, shards=shards
-    )
-    tail = _evaluation(config, places=places, recordings=recordings, features=features, planner=planner, last=rungs[-1])
+    training = _Training(config, features=features.outputs["features"], places=places, shards=shards)
+    rungs = training.rungs(planner.outputs["plan"])
+    plan, finalists = planner.outputs["plan"], rungs[-1].outputs["survivors"]
+    students = training.students(plan, finalists) if config.distillation.enabled else []
+    if students:
+        plan, finalists = students[0].outputs["plan_with_students"], students[-1].outputs["survivors"]
+    tail = _evaluation(config, places=places, recordings=recordings, features=features, plan=plan, finalists=finalists)
     metadata = sqlite_metadata_connection_config(places.metadata) if places.metadata else None
     return Pipeline(
         pipeline_name=PIPELINE_NAME,
         pipeline_root=places.root,
-        components=[recordings, features, planner, *rungs, *tail],
+        components=[recordings, features, planner, *rungs, *students, *tail],
         enable_cache=True,
         metadata_connection_config=metadata,
         beam_pipeline_args=list(beam_args),
     )
 
 
-def _rungs(
-    config: SweepConfig, *, features: BaseChannel, plan: BaseChannel, places: Places, shards: int
-) -> list[BaseComponent]:
-    """Trainers and promoters of all rungs; the last one is the promoter whose survivors are the finalists."""
-    nodes: list[BaseComponent] = []
-    survivors: BaseChannel | None = None
-    for rung in range(len(config.budget.rung_steps)):
-        trainers = [
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Training:
+    """Makes the nodes that train."""
+
+    config: SweepConfig
+    features: BaseChannel
+    places: Places
+    shards: int
+
+    def rungs(self, plan: BaseChannel) -> list[BaseComponent]:
+        """Trainers and promoters of all rungs; the last one is the promoter whose survivors are the finalists."""
+        nodes: list[BaseComponent] = []
+        survivors: BaseChannel | None = None
+        for rung in range(len(self.config.budget.rung_steps)):
+            trainers = self._trainers(f"rung{rung}", plan=plan, survivors=survivors, rung=rung)
+            trained = [trainer.outputs["trials"] for trainer in trainers]
+            promoter = self._promoter(f"rung{rung}", plan=plan, trials=trained, rung=rung)
+            survivors = promoter.outputs["survivors"]
+            nodes += [*trainers, promoter]
+        return nodes
+
+    def students(self, plan: BaseChannel, finalists: BaseChannel) -> list[BaseComponent]:
+        """The planner of students first, last the promoter whose survivors are finalists and students."""
+        planner = StudentPlanner(plan=plan, finalists=finalists, config=self.config)
+        extended, rung = planner.outputs["plan_with_students"], len(self.config.budget.rung_steps) - 1
+        trainers = self._trainers("distil", plan=extended, survivors=planner.outputs["students"], rung=rung)
+        trained = [finalists, *(trainer.outputs["trials"] for trainer in trainers)]
+        return [planner, *trainers, self._promoter("distil", plan=extended, trials=trained, rung=rung)]
+
+    def _trainers(
+        self, stage: str, *, plan: BaseChannel, survivors: BaseChannel | None, rung: int
+    ) -> list[BaseComponent]:
+        return [
             SweepTrainer(
-                features=features,
+                features=self.features,
                 plan=plan,
                 survivors=survivors,
                 rung=rung,
                 shard=shard,
-                shards=shards,
-                store=places.trials,
-                boards=places.boards,
-                config=config,
-            ).with_id(f"SweepTrainer_rung{rung}_shard{shard:02d}")
-            for shard in range(shards)
+                shards=self.shards,
+                store=self.places.trials,
+                boards=self.places.boards,
+                config=self.config,
+            ).with_id(f"SweepTrainer_{stage}_shard{shard:02d}")
+            for shard in range(self.shards)
         ]
-        promoter = RungPromoter(
-            plan=plan, trials=[trainer.outputs["trials"] for trainer in trainers], rung=rung, config=config
-        ).with_id(f"RungPromoter_rung{rung}")
-        survivors = promoter.outputs["survivors"]
-        nodes += [*trainers, promoter]
-    return nodes
+
+    def _promoter(self, stage: str, *, plan: BaseChannel, trials: Sequence[BaseChannel], rung: int) -> BaseComponent:
+        promoter = RungPromoter(plan=plan, trials=trials, rung=rung, config=self.config)
+        return promoter.with_id(f"RungPromoter_{stage}")
 
 
 def _evaluation(
@@ -137,21 +165,21 @@ def _evaluation(
     places: Places,
     recordings: BaseComponent,
     features: BaseComponent,
-    planner: BaseComponent,
-    last: BaseComponent,
+    plan: BaseChannel,
+    finalists: BaseChannel,
 ) -> list[BaseComponent]:
     """From finalists to published models."""
     exporter = TfjsExporter(
         recordings=recordings.outputs["recordings"],
         features=features.outputs["features"],
-        plan=planner.outputs["plan"],
-        finalists=last.outputs["survivors"],
+        plan=plan,
+        finalists=finalists,
         store=places.trials,
         config=config,
     )
     evaluator = QualityEvaluator(
         features=features.outputs["features"],
-        plan=planner.outputs["plan"],
+        plan=plan,
         models=exporter.outputs["models"],
         store=places.trials,
         cache=f"{places.cache}/evaluations",

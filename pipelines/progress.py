@@ -29,6 +29,7 @@ TITLES = {
     "pull": "Fetching recordings",
     "recordings": "Checking recordings",
     "features": "Extracting features",
+    "distilling": "Distilling",
     "export": "Exporting to TensorFlow.js",
     "quality": "Measuring quality",
     "report": "Writing the report",

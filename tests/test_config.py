@@ -38,6 +38,10 @@ def test_the_configurations_of_the_repository_are_valid(path: pathlib.Path) -> N
         ("training", "warmup_secs", 1e9),
         ("training", "fft_sizes", [2**20]),
         ("export", "quantisations", []),
+        ("distillation", "control_share", 0),
+        ("distillation", "control_share", 1.5),
+        ("distillation", "students", 0),
+        ("distillation", "steps", 0),
         ("", "seed", -1),
     ],
 )

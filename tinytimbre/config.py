@@ -165,6 +165,17 @@ class BudgetConfig(Section):
         return steps
 
 
+class DistillationConfig(Section):
+    """Teacher to student: smaller finalists are trained once more, beginning with the best finalist's controls."""
+
+    enabled: bool = False
+    students: int = pydantic.Field(4, ge=1, description="per instrument, from every size stratum in turn")
+    steps: int | None = pydantic.Field(None, ge=1, description="of a student; as many as the last rung's if absent")
+    control_share: float = pydantic.Field(
+        0.5, gt=0, le=1, description="of the steps that learn the teacher's controls; the others learn from audio"
+    )
+
+
 class GateConfig(Section):
     """Largest tolerated loss of quality against the best model of the sweep, one margin per metric.
 
@@ -210,6 +221,7 @@ class SweepConfig(Section):
     search: SearchConfig
     training: TrainingConfig = TrainingConfig()
     budget: BudgetConfig = BudgetConfig()
+    distillation: DistillationConfig = DistillationConfig()
     gates: GateConfig = GateConfig()
     export: ExportConfig = ExportConfig()
 

@@ -17,6 +17,7 @@ from tinytimbre.quality.bounds import MIN_TAKES, upper_bound
 from tinytimbre.quality.gates import HIGHER_IS_BETTER, METRICS
 from tinytimbre.quality.verdict import Verdict
 from tinytimbre.quality.wording import GATE_NAMES
+from tinytimbre.report.distillation import teacher_of
 from tinytimbre.report.tables import SweepTables
 
 INTERVAL_CONFIDENCE = 0.95
@@ -85,6 +86,7 @@ def card_facts(model: WebModel, *, sweep: FinishedSweep, samples: dict[str, str]
         metrics=_metrics(model.candidate_id, tables),
         gates=_gates(model.candidate_id, verdict),
         confidence=verdict.confidence,
+        teacher_id=teacher_of(tables, model.candidate_id),
         verdict=_verdict_text(model.candidate_id, verdict),
         reference=verdict.reference or "",
         tfjs_max_abs_error=float(row["tfjs_max_abs_error"]),

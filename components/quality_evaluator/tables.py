@@ -55,7 +55,15 @@ def _trial_row(trial: Trial, *, plan: SweepPlan, store: TrialStore) -> dict[str,
         "steps": last.step if last else 0,
         "validation_loss": last.validation_loss if last else None,
         "train_seconds": sum(result.train_seconds for result in results),
+        **_distillation(trial, plan),
     }
+
+
+def _distillation(trial: Trial, plan: SweepPlan) -> dict[str, str]:
+    if trial.distillation:
+        return {"distillation": "student", **trial.distillation.model_dump(include={"teacher_id", "twin_id"})}
+    role = "teacher" if trial.trial_id in plan.teachers.values() else ""
+    return {"distillation": role, "teacher_id": "", "twin_id": ""}
 
 
 def _status(last: RungResult | None, *, n_rungs: int) -> str:

@@ -10,7 +10,7 @@ from tfx.types.channel import BaseChannel, Channel
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
 from components.artifacts import SweepPlan, Trials
-from components.channels import MAX_SHARDS, shard_key
+from components.channels import MAX_MERGED, shard_key
 from components.rung_promoter.executor import Executor
 from components.scope import scoped
 from components.versions import code_version
@@ -27,7 +27,7 @@ class RungPromoterSpec(ComponentSpec):
     }
     INPUTS = {  # noqa: RUF012
         "plan": ChannelParameter(type=SweepPlan),
-        **{shard_key(shard): ChannelParameter(type=Trials, optional=True) for shard in range(MAX_SHARDS)},
+        **{shard_key(shard): ChannelParameter(type=Trials, optional=True) for shard in range(MAX_MERGED)},
     }
     OUTPUTS = {"survivors": ChannelParameter(type=Trials)}  # noqa: RUF012
 
@@ -37,7 +37,7 @@ class RungPromoter(BaseComponent):
 
     Inputs:
         plan: `components.SweepPlan`.
-        trials_00 … trials_63: `components.Trials` of the shards.
+        trials_00 … trials_64: `components.Trials` of the shards; where students were trained, of the finalists too.
 
     Outputs:
         survivors: `components.Trials`.

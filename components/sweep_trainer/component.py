@@ -35,12 +35,12 @@ class SweepTrainerSpec(ComponentSpec):
 
 
 class SweepTrainer(BaseComponent):
-    """Trains every ``shards``-th trial to the end of a rung, continuing from the trial store.
+    """Trains every ``shards``-th trial to the end of a rung, or every such student, continuing from the trial store.
 
     Inputs:
         features: `components.Features`.
         plan: `components.SweepPlan`.
-        survivors: `components.Trials` of the rung before; rung 0 has none and trains all.
+        survivors: `components.Trials` of the rung before, or the students; rung 0 has none and trains all.
 
     Outputs:
         trials: `components.Trials`.

@@ -14,6 +14,7 @@ from components.names import REPORT
 from pipelines.lineage import History
 from tinytimbre.audio.recording import RecordingSet
 from tinytimbre.errors import TinyTimbreError
+from tinytimbre.report.distillation import distillation_words
 from tinytimbre.report.tables import SweepTables, agreements, why_no_verdict
 from tinytimbre.report.terminal import front_table, summary_table
 
@@ -45,6 +46,8 @@ class Outcome:
             verdict = self.tables.verdicts.get(instrument)
             words = verdict.summary if verdict else why_no_verdict(self.tables, instrument=instrument)
             console.print(f"{instrument}: {words}", markup=False, highlight=False, soft_wrap=True)
+            if words := distillation_words(self.tables, instrument=instrument):
+                console.print(f"{instrument}: {words}", markup=False, highlight=False, soft_wrap=True)
         for line in [*self._ranks(), *self._left_out(), *self._published()]:
             console.print(line, markup=False, highlight=False, soft_wrap=True)
 

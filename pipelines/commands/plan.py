@@ -95,7 +95,7 @@ def _ranges(trials: list[Trial]) -> list[str]:
 def _rungs(plan: SweepPlan, config: SweepConfig, jobs: int) -> rich.table.Table:
     import rich.table
 
-    from pipelines.estimate import estimate_rungs
+    from pipelines.estimate import estimate_rungs, estimate_students
 
     table = rich.table.Table("rung", "to step", title="Training", title_justify="left")
     for name in ("trials", "steps together", "about"):
@@ -103,6 +103,12 @@ def _rungs(plan: SweepPlan, config: SweepConfig, jobs: int) -> rich.table.Table:
     estimates = estimate_rungs(plan.trials, config=config, jobs=jobs)
     for rung, (target, estimate) in enumerate(zip(plan.rungs, estimates, strict=True)):
         row = (str(rung), str(target), str(estimate.n_trials), f"{estimate.steps:,}", _duration(estimate.seconds))
+        table.add_row(*row)
+    if config.distillation.enabled:
+        estimates.append(estimate_students(plan.trials, config=config, jobs=jobs))
+        steps = str(config.distillation.steps or plan.rungs[-1])
+        most = estimates[-1]
+        row = ("students", steps, f"≤ {most.n_trials}", f"≤ {most.steps:,}", f"≤ {_duration(most.seconds)}")
         table.add_row(*row)
     table.add_row("all", "", "", f"{sum(e.steps for e in estimates):,}", _duration(sum(e.seconds for e in estimates)))
     return table

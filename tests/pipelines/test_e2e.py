@@ -291,3 +291,23 @@ def test_a_single_recording_leaves_nothing_to_hold_out(tmp_path: pathlib.Path) -
     assert done.stderr.count("error: ") == 1
     assert "way out: " in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_sweep_killed_while_distilling_ends_with_students_in_its_report(sweep: Sweep, tmp_path: pathlib.Path) -> None:
+    values = yaml.safe_load(SMOKE.read_text())
+    # One harmonic cannot play the eight of the recordings, so the larger model teaches the smaller.
+    space = {"decoder": ["gru"], "input": ["loudness"], "harmonics": [1, 8], "noise_bands": [9], "width": [4]}
+    values |= {"instruments": ["reed"], "search": {"space": space}, "export": {"quantisations": ["uint8"]}}
+    values["training"]["checkpoint_secs"] = 0.05
+    values["budget"] = {"rung_steps": [20], "strata": 1}
+    values["distillation"] = {"enabled": True, "steps": 400}
+    config, workspace = tmp_path / "distil.yaml", tmp_path / "workspace"
+    config.write_text(yaml.safe_dump(values))
+    arguments = ["run", str(config), *sweep.arguments[2:-1], str(workspace)]
+    _kill_when(lambda: any("control" in path.read_text() for path in workspace.glob("trials/*/curve.jsonl")), arguments)
+    done = tinytimbre(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert "Distilling: " in done.stderr
+    assert "reed: 1 model distilled from" in done.stdout
+    assert "Did distillation pay?" in (workspace / "report.html").read_text()
+    assert "StudentPlanner" in tinytimbre("status", str(workspace)).stdout

@@ -10,6 +10,7 @@ from pipelines.estimate import (
     PIPELINE_BYTES,
     check_machine,
     estimate_rungs,
+    estimate_students,
     largest_group,
     step_seconds,
 )
@@ -38,6 +39,15 @@ def test_rungs_follow_successive_halving() -> None:
     assert (first.n_trials, second.n_trials) == (12, 4)  # of 6 for each instrument a third goes on
     assert (first.steps, second.steps) == (120, 80)
     assert first.seconds == pytest.approx(sum(10 * step_seconds(t, config=config) for t in trials) + 3 * GROUP_SECS)
+
+
+def test_students_are_counted_per_instrument_and_cost_no_more_than_other_trials() -> None:
+    config = SweepConfig.model_validate({**_config().model_dump(), "distillation": {"enabled": True, "students": 3}})
+    trials = plan_sweep(config, fingerprints={"a": "1", "b": "2"}).trials
+    estimate = estimate_students(trials, config=config, jobs=1)
+    assert (estimate.n_trials, estimate.steps) == (6, 6 * 30)  # as many steps as the last rung ends at
+    mean_secs = sum(step_seconds(t, config=config) for t in trials) / len(trials)
+    assert estimate.seconds == pytest.approx(6 * 30 * mean_secs + 2 * GROUP_SECS)
 
 
 def test_two_processes_take_half_as_long() -> None:

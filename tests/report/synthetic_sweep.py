@@ -82,6 +82,9 @@ def _trials(name: str, *, count: int, generator: np.random.Generator) -> pd.Data
                 if status == "failed"
                 else 4 + 30 / np.sqrt(width) / 10 + generator.normal(0, 0.1),
                 "train_seconds": generator.uniform(5, 60),
+                "distillation": "",
+                "teacher_id": "",
+                "twin_id": "",
             }
         )
     return pd.DataFrame(rows)

@@ -198,7 +198,8 @@ def test_controls_that_are_no_numbers_make_the_validation_loss_none(features_dir
         config=settings.training,
     )
     state = {name: np.full_like(values, 60_000.0) for name, values in group.optimisers[0].state().items()}
-    state["average/head_kernel"][1] *= -1
+    # The head's kernel [2, controls] and its bias [controls] come last: the second row of the kernel.
+    state["average"][-2 * spec.n_controls : -spec.n_controls] *= -1
     group.optimisers[0].restore(state)
     losses = group.validation_losses(pool.validation_batches(max_batches=1))
     assert [bool(np.isfinite(loss)) for loss in losses] == [False, True]

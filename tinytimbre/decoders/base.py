@@ -71,6 +71,14 @@ class _Viewed(Mapping[str, tf.Tensor]):
         return len(self._variables)
 
 
+@tf.custom_gradient
+def trained_exp_sigmoid(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+    """`exp_sigmoid` for training: the derivative from the value, where TensorFlow would raise to a power once more."""
+    sigmoid = tf.sigmoid(x)
+    power = 2.0 * sigmoid ** math.log(10.0)
+    return power + 1e-7, lambda upstream: upstream * power * (math.log(10.0) * (1.0 - sigmoid))
+
+
 class Decoder(tf.Module, abc.ABC):
     """A streaming decoder; subclasses give the body, this class the head and the weights' access."""
 
@@ -93,7 +101,10 @@ class Decoder(tf.Module, abc.ABC):
 
     @abc.abstractmethod
     def _features(self, inputs: tf.Tensor) -> tf.Tensor:
-        """[batch, frames, 2] -> [batch, frames, width], starting from a zero state."""
+        """[batch, frames, 2] -> [batch * frames, width], starting from a zero state.
+
+        Flat, because products of matrices are differentiated by a third of the operations that those of stacks take.
+        """
 
     @abc.abstractmethod
     def _step_features(self, inputs: tf.Tensor, state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -113,12 +124,13 @@ class Decoder(tf.Module, abc.ABC):
             float32 [batch, frames, 1 + harmonics + noise_bands] in (0, 2]: amplitude, harmonics (neither
             normalised nor masked yet), noise magnitudes.
         """
-        return self._controls(self._features(inputs))
+        controls = trained_exp_sigmoid(self._head(self._features(inputs)))
+        return tf.reshape(controls, [*inputs.shape[:2], self.spec.n_controls])
 
     def step(self, inputs: tf.Tensor, state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """One frame: ([batch, 2], [batch, state_size]) -> (controls [batch, C], next state)."""
         features, next_state = self._step_features(inputs, state)
-        return self._controls(features), next_state
+        return exp_sigmoid(self._head(features)), next_state
 
     def block(self, inputs: tf.Tensor, state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """A fixed number of frames of one sequence without a loop, for graphs that must not have one.
@@ -131,7 +143,7 @@ class Decoder(tf.Module, abc.ABC):
             Controls [frames, C] and the state [1, state_size] after the last frame.
         """
         features, next_state = self._block_features(inputs, state)
-        return self._controls(features), next_state
+        return exp_sigmoid(self._head(features)), next_state
 
     def initial_state(self, batch: int) -> tf.Tensor:
         """Zeros [batch, state_size]."""
@@ -177,9 +189,8 @@ class Decoder(tf.Module, abc.ABC):
                 raise ValueError(f"{name} must have shape {tuple(variable.shape)}, got {weights[name].shape}")
             variable.assign(weights[name])
 
-    def _controls(self, features: tf.Tensor) -> tf.Tensor:
-        kernel, bias = self._weights["head_kernel"], self._weights["head_bias"]
-        return exp_sigmoid(tf.matmul(features, kernel) + bias)
+    def _head(self, features: tf.Tensor) -> tf.Tensor:
+        return tf.matmul(features, self._weights["head_kernel"]) + self._weights["head_bias"]
 
     def _add(self, name: str, value: np.ndarray) -> None:
         self._trained[name] = tf.Variable(value.astype(np.float32), name=name)

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tinytimbre.decoders.base import Decoder, input_kernel_shape
+from tinytimbre.decoders.spec import N_INPUTS
 
 AddBias = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
@@ -29,12 +30,11 @@ class CnnDecoder(Decoder):
             self._add(f"mix{block}_bias", np.zeros(width))
 
     def _features(self, inputs: tf.Tensor) -> tf.Tensor:
-        x = self._entry(inputs)
+        x = self._entry(tf.reshape(inputs, [-1, N_INPUTS]))
+        sequences = [*inputs.shape[:2], self.spec.width]
         for block, dilation in enumerate(self.spec.dilations):
-            padded = tf.pad(x, [[0, 0], [(self.spec.kernel_size - 1) * dilation, 0], [0, 0]])
-            frames = x.shape[1]
-            taps = [padded[:, tap * dilation : tap * dilation + frames] for tap in range(self.spec.kernel_size)]
-            x = self._block(block, x, taps)
+            taps = causal_taps(tf.reshape(x, sequences), taps=self.spec.kernel_size, dilation=dilation)
+            x = self._block(block, x, tf.reshape(taps, [-1, self.spec.kernel_size * self.spec.width]))
         return tf.nn.relu(x)
 
     def _step_features(self, inputs: tf.Tensor, state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -44,7 +44,7 @@ class CnnDecoder(Decoder):
             taps = past if self.spec.dilations[block] == 1 else past[::2]
             next_state += [*past[1:], x]
             # The converter fuses a bias that is added as such, and takes a plain sum apart.
-            x = self._block(block, x, [*taps, x], add_bias=tf.nn.bias_add)
+            x = self._block(block, x, tf.concat([*taps, x], axis=-1), add_bias=tf.nn.bias_add)
         return tf.nn.relu(x), tf.concat(next_state, axis=-1) if next_state else state
 
     def _block_features(self, inputs: tf.Tensor, state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -55,7 +55,7 @@ class CnnDecoder(Decoder):
             seen = tf.concat([tf.reshape(past, [-1, self.spec.width]), x], axis=0)
             next_state.append(tf.reshape(seen[frames:], [1, -1]))
             taps = [seen[tap * dilation : tap * dilation + frames] for tap in range(self.spec.kernel_size)]
-            x = self._block(block, x, taps, add_bias=tf.nn.bias_add)
+            x = self._block(block, x, tf.concat(taps, axis=-1), add_bias=tf.nn.bias_add)
         return tf.nn.relu(x), tf.concat(next_state, axis=-1) if next_state else state
 
     def _pasts(self, state: tf.Tensor) -> list[list[tf.Tensor]]:
@@ -68,9 +68,49 @@ class CnnDecoder(Decoder):
     def _entry(self, inputs: tf.Tensor) -> tf.Tensor:
         return tf.matmul(inputs, self._weights["input_kernel"]) + self._weights["input_bias"]
 
-    def _block(self, block: int, x: tf.Tensor, taps: list[tf.Tensor], *, add_bias: AddBias = tf.add) -> tf.Tensor:
+    def _block(self, block: int, x: tf.Tensor, taps: tf.Tensor, *, add_bias: AddBias = tf.add) -> tf.Tensor:
         """One residual block; the convolution is one product over its taps, oldest first."""
         width = self.spec.width
         kernel = tf.reshape(self._weights[f"conv{block}_kernel"], [self.spec.kernel_size * width, width])
-        hidden = tf.nn.relu(tf.matmul(tf.concat(taps, axis=-1), kernel) + self._weights[f"conv{block}_bias"])
+        hidden = tf.nn.relu(tf.matmul(taps, kernel) + self._weights[f"conv{block}_bias"])
         return x + add_bias(tf.matmul(hidden, self._weights[f"mix{block}_kernel"]), self._weights[f"mix{block}_bias"])
+
+
+def causal_taps(x: tf.Tensor, *, taps: int, dilation: int) -> tf.Tensor:
+    """What a causal dilated convolution sees at each frame.
+
+    One operation each way; as slices of TensorFlow's they are dozens, and take longer to compile than to train.
+
+    Args:
+        x: float32 [batch, frames, channels].
+        taps: of the convolution.
+        dilation: frames between them.
+
+    Returns:
+        float32 [batch, frames, taps * channels], oldest first, zeros before the first frame.
+    """
+    shape = x.shape
+    delays = [(taps - 1 - tap) * dilation for tap in range(taps)]
+
+    def collect(x: np.ndarray) -> np.ndarray:
+        out = np.zeros((*shape[:2], taps, shape[2]), np.float32)
+        for tap, delay in enumerate(delays):
+            out[:, delay:, tap] = x[:, : max(0, shape[1] - delay)]
+        return out.reshape(*shape[:2], -1)
+
+    def distribute(upstream: np.ndarray) -> np.ndarray:
+        parts = upstream.reshape(*shape[:2], taps, shape[2])
+        out = np.zeros(shape, np.float32)
+        for tap, delay in enumerate(delays):
+            out[:, : max(0, shape[1] - delay)] += parts[:, delay:, tap]
+        return out
+
+    @tf.custom_gradient
+    def collected(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+        def grad(upstream: tf.Tensor) -> tf.Tensor:
+            return tf.ensure_shape(tf.numpy_function(distribute, [upstream], tf.float32, stateful=False), shape)
+
+        seen = tf.numpy_function(collect, [x], tf.float32, stateful=False)
+        return tf.ensure_shape(seen, [*shape[:2], taps * shape[2]]), grad
+
+    return collected(x)

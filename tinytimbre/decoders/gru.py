@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from tinytimbre.decoders.base import Decoder, input_kernel_shape
+from tinytimbre.decoders.spec import N_INPUTS
 from tinytimbre.kernels.gru import UNITS, backward_scan, forward_scan
 
 
@@ -35,9 +36,10 @@ class GruDecoder(Decoder):
 
     def _features(self, inputs: tf.Tensor) -> tf.Tensor:
         weights = self._weights
-        projected = tf.matmul(inputs, weights["gru_kernel"]) + weights["gru_bias"]
+        flat = tf.matmul(tf.reshape(inputs, [-1, N_INPUTS]), weights["gru_kernel"]) + weights["gru_bias"]
+        projected = tf.reshape(flat, [*inputs.shape[:2], flat.shape[1]])
         hidden = gru_scan(projected, weights["gru_recurrent_kernel"], weights["gru_recurrent_bias"])
-        return self._dense(hidden)
+        return self._dense(tf.reshape(hidden, [-1, self.spec.width]))
 
     def _step_features(self, inputs: tf.Tensor, state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         weights = self._weights

@@ -62,6 +62,7 @@ class CardFacts(Record):
         metrics: on test takes.
         gates: of the verdict, on test.
         confidence: of the intervals and bounds, in (0.5, 1).
+        teacher_id: trial that the model was distilled from; empty where it learnt from audio alone.
         verdict: the decision in words.
         reference: candidate that the gates compare with.
         tfjs_max_abs_error: TensorFlow.js against TensorFlow, on the same weights; None if not compared.
@@ -76,6 +77,7 @@ class CardFacts(Record):
     metrics: tuple[CardMetric, ...]
     gates: tuple[CardGate, ...] = ()
     confidence: float = 0.95
+    teacher_id: str = ""
     verdict: str
     reference: str = ""
     tfjs_max_abs_error: float | None = None
@@ -195,11 +197,12 @@ def _data(facts: CardFacts) -> str:
 
 def _lineage(facts: CardFacts) -> str:
     settings = facts.settings
+    taught = f", distilled from trial `{facts.teacher_id}`" if facts.teacher_id else ""
     ids = ", ".join(f"`{take.recording_id}`" for take in sorted(facts.takes, key=lambda t: t.recording_id))
     steps = [
         f"1. recordings: {ids or 'not recorded'}",
         f"2. features: `{settings.features_fingerprint or 'not recorded'}`",
-        f"3. trial: `{settings.trial_id}` of the sweep `{settings.sweep}`",
+        f"3. trial: `{settings.trial_id}` of the sweep `{settings.sweep}`{taught}",
         f"4. model: this folder, {settings.quantisation}",
     ]
     return "## Lineage\n\n" + "\n".join(steps)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from tinytimbre.quality.gates import HIGHER_IS_BETTER, METRICS
 from tinytimbre.quality.verdict import Verdict
+from tinytimbre.report.distillation import teachers_by_trial
 from tinytimbre.report.tables import SweepTables, front, roles
 
 MAX_CURVE_POINTS = 60
@@ -24,7 +25,7 @@ def plot_data(tables: SweepTables, *, instrument: str) -> dict[str, Any]:
     verdict = tables.verdicts.get(instrument)
     return {
         "instrument": instrument,
-        "points": _points(own, trials=tables.trials, verdict=verdict),
+        "points": _points(own, tables=tables, verdict=verdict),
         "roles": {} if verdict is None else roles(own, verdict),
         "metrics": [_metric_data(metric, own, verdict) for metric in METRICS],
         "curves": _curves(tables, instrument=instrument),
@@ -48,14 +49,16 @@ def plain(value: Any) -> Any:
     return str(value)
 
 
-def _points(candidates: pd.DataFrame, *, trials: pd.DataFrame, verdict: Verdict | None) -> list[dict[str, Any]]:
-    decoders = dict(zip(trials["trial_id"], trials["decoder"], strict=True))
+def _points(candidates: pd.DataFrame, *, tables: SweepTables, verdict: Verdict | None) -> list[dict[str, Any]]:
+    decoders = dict(zip(tables.trials["trial_id"], tables.trials["decoder"], strict=True))
+    teachers = teachers_by_trial(tables)
     outcomes = {outcome.candidate_id: outcome for outcome in verdict.outcomes} if verdict else {}
     points = []
     for row in candidates[list(POINT_COLUMNS)].to_dict("records"):
         outcome = outcomes.get(str(row["candidate_id"]))
         point = {str(key): plain(value) for key, value in row.items()}
         point["decoder"] = plain(decoders.get(row["trial_id"])) or ""
+        point["teacher"] = teachers.get(str(row["trial_id"]), "")
         point["stage"] = outcome.stage if outcome else ""
         points.append(point)
     return points
@@ -84,11 +87,13 @@ def _metric_data(metric: str, candidates: pd.DataFrame, verdict: Verdict | None)
 def _curves(tables: SweepTables, *, instrument: str) -> list[dict[str, Any]]:
     trials = tables.trials[tables.trials["instrument"] == instrument]
     decoders = dict(zip(trials["trial_id"], trials["decoder"], strict=True))
+    teachers = teachers_by_trial(tables)
     own = tables.curves[tables.curves["trial_id"].isin(trials["trial_id"])].sort_values("step")
     return [
         {
             "trial_id": str(trial_id),
             "decoder": plain(decoders.get(trial_id)) or "",
+            "teacher": teachers.get(str(trial_id), ""),
             **{name: _thinned(curve, column) for name, column in _CURVE_LINES},
         }
         for trial_id, curve in own.groupby("trial_id", sort=True, observed=True)

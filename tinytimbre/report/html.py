@@ -24,6 +24,7 @@ from tinytimbre.quality.verdict import Verdict
 from tinytimbre.quality.wording import GATE_NAMES, size
 from tinytimbre.report import embed, html_tables
 from tinytimbre.report.data import plain, plot_data
+from tinytimbre.report.distillation import distillation_words
 from tinytimbre.report.tables import ROLES, AudioClip, SweepTables, agreements, why_no_verdict
 from tinytimbre.sweep.agreement import BIAS
 
@@ -155,6 +156,7 @@ def _section(tables: SweepTables, instrument: str, listening: str) -> str:
         _why(verdict),
         "<h3>Learning curves</h3><div class='plot' data-plot='curves'></div>",
         _ranks(tables, instrument),
+        _distillation(tables, instrument),
         html_tables.candidates_table(tables, instrument=instrument),
         html_tables.trials_table(tables, instrument=instrument),
         html_tables.gates_table(verdict),
@@ -207,6 +209,14 @@ def _why(verdict: Verdict | None) -> str:
     shown, hidden = items[:6], items[6:]
     more = f"<details><summary>{len(hidden)} more</summary><ul>{''.join(hidden)}</ul></details>" if hidden else ""
     return f"<h3>{heading}</h3><div class='why'><ul>{''.join(shown)}</ul>{more}</div>"
+
+
+def _distillation(tables: SweepTables, instrument: str) -> str:
+    words = distillation_words(tables, instrument=instrument)
+    if not words:
+        return ""
+    table = html_tables.pairs_table(tables, instrument=instrument)
+    return f"<h3>Did distillation pay?</h3><p>{html.escape(words)}</p>{table}"
 
 
 def _listening(tables: SweepTables, instrument: str, *, max_clips: int, max_clip_secs: float) -> str:

@@ -11,6 +11,7 @@ import pandas as pd
 from tinytimbre.quality.verdict import Verdict
 from tinytimbre.quality.wording import GATE_NAMES, size
 from tinytimbre.report.data import plain
+from tinytimbre.report.distillation import teachers_by_trial, twin_pairs
 from tinytimbre.report.tables import SweepTables
 
 NO_RESULT = "no result was found"
@@ -18,23 +19,31 @@ CANDIDATE_HEADERS = {
     "candidate_id": "Model", "stage": "Verdict", "total_brotli": "Size", "total_bytes": "On disk",
     "parameters": "Parameters", "decoder_mflops": "MFLOP/s", "log_spectral_db": "Log spectral dB",
     "mel_spectral_db": "Mel dB", "loudness_db": "Loudness dB", "f0_accuracy_points": "Pitch acc. %",
-    "f0_cents": "Pitch cents", "tfjs_max_abs_error": "TF.js − TF", "words": "Why",
+    "f0_cents": "Pitch cents", "tfjs_max_abs_error": "TF.js − TF", "teacher_id": "Distilled from", "words": "Why",
 }  # fmt: skip
 TRIAL_HEADERS = {
     "trial_id": "Trial", "status": "Status", "decoder": "Decoder", "input": "Input", "harmonics": "Harm.",
     "noise_bands": "Noise", "width": "Width", "depth": "Depth", "kernel_size": "Kernel", "reverb_bands": "Room",
     "parameters": "Parameters", "decoder_mflops": "MFLOP/s", "stratum": "Stratum", "rung": "Rung", "steps": "Steps",
-    "validation_loss": "Val. loss", "train_seconds": "Seconds", "reason": "Reason",
+    "validation_loss": "Val. loss", "train_seconds": "Seconds", "teacher_id": "Distilled from", "reason": "Reason",
 }  # fmt: skip
 GATE_HEADERS = {
     "candidate_id": "Model", "split": "Split", "gate": "Gate", "mean": "Mean", "bound": "Bound", "margin": "Margin",
     "n_takes": "Takes", "status": "Result",
 }  # fmt: skip
+PAIR_HEADERS = {
+    "student": "Distilled", "twin": "From audio alone", "teacher": "Teacher", "decoder": "Decoder",
+    "parameters": "Parameters", "seconds": "Seconds", "twin_seconds": "alone", "validation_loss": "Val. loss",
+    "twin_validation_loss": "alone", "quantisation": "Measured as", "log_spectral_db": "Log spectral dB",
+    "twin_log_spectral_db": "alone", "mel_spectral_db": "Mel dB", "twin_mel_spectral_db": "alone",
+    "loudness_db": "Loudness dB", "twin_loudness_db": "alone", "f0_accuracy_points": "Pitch acc. %",
+    "twin_f0_accuracy_points": "alone", "f0_cents": "Pitch cents", "twin_f0_cents": "alone", "better": "Better",
+}  # fmt: skip
 BYTES = ("total_brotli", "total_bytes")
-IDS = ("candidate_id", "trial_id")
+IDS = ("candidate_id", "trial_id", "teacher_id", "student", "twin", "teacher")
 LONG = ("words", "reason")
-TEXTS = (*IDS, *LONG, "stage", "status", "decoder", "input", "split", "gate")
-MARKS = {"failed": "bad", "chosen": "good", "confirmed": "good", "passed": "good"}
+TEXTS = (*IDS, *LONG, "stage", "status", "decoder", "input", "split", "gate", "quantisation", "better")
+MARKS = {"failed": "bad", "chosen": "good", "confirmed": "good", "passed": "good", "distilled": "good"}
 
 
 def code(text: str) -> str:
@@ -60,15 +69,18 @@ def is_failed(trials: pd.DataFrame) -> pd.Series:
 def candidates_table(tables: SweepTables, *, instrument: str) -> str:
     """All exported models of an instrument, the smallest first."""
     own = tables.candidates[tables.candidates["instrument"] == instrument].sort_values("total_brotli")
-    verdict = tables.verdicts.get(instrument)
+    verdict, teachers = tables.verdicts.get(instrument), teachers_by_trial(tables)
     outcomes = {outcome.candidate_id: outcome for outcome in verdict.outcomes} if verdict else {}
     rows = []
     for row in own.to_dict("records"):
         outcome = outcomes.get(str(row["candidate_id"]))
         failed = plain(row["status"]) in (None, "failed")
+        stage = "failed" if failed else outcome.stage if outcome else "–"
         words = outcome.reason if outcome else ""
-        rows.append({**row, "stage": "failed" if failed else outcome.stage if outcome else "–", "words": words})
-    return _table(f"Exported models ({len(rows)})", CANDIDATE_HEADERS, rows, mark="stage", opened=True)
+        rows.append({**row, "stage": stage, "teacher_id": teachers.get(str(row["trial_id"]), ""), "words": words})
+    return _table(
+        f"Exported models ({len(rows)})", _taught(CANDIDATE_HEADERS, teachers), rows, mark="stage", opened=True
+    )
 
 
 def trials_table(tables: SweepTables, *, instrument: str) -> str:
@@ -78,7 +90,18 @@ def trials_table(tables: SweepTables, *, instrument: str) -> str:
         reason=own["reason"].where(own["status"].notna(), NO_RESULT), status=own["status"].fillna("failed")
     )
     rows = own.sort_values(["validation_loss", "trial_id"]).to_dict("records")
-    return _table(f"Trials ({len(rows)})", TRIAL_HEADERS, rows, mark="status", opened=False)
+    headers = _taught(TRIAL_HEADERS, teachers_by_trial(tables))
+    return _table(f"Trials ({len(rows)})", headers, rows, mark="status", opened=False)
+
+
+def pairs_table(tables: SweepTables, *, instrument: str) -> str:
+    """Students beside their twins; "better" goes by the validation loss. Nothing where there are no pairs."""
+    pairs = twin_pairs(tables, instrument=instrument)
+    if pairs.empty:
+        return ""
+    pairs["better"] = ["distilled" if worse < 0 else "audio alone" for worse in pairs["validation_loss_worse"]]
+    rows = pairs.sort_values(["parameters", "student"]).to_dict("records")
+    return _table(f"Distilled or not ({len(rows)})", PAIR_HEADERS, rows, mark="better", opened=False)
 
 
 def gates_table(verdict: Verdict | None) -> str:
@@ -87,6 +110,11 @@ def gates_table(verdict: Verdict | None) -> str:
         return ""
     rows = [{**gate.model_dump(), "gate": GATE_NAMES[gate.gate][0]} for gate in verdict.gates]
     return _table(f"Gates ({len(rows)})", GATE_HEADERS, rows, mark="status", opened=False)
+
+
+def _taught(headers: dict[str, str], teachers: dict[str, str]) -> dict[str, str]:
+    """Without the column of teachers where nobody was taught."""
+    return {column: text for column, text in headers.items() if teachers or column != "teacher_id"}
 
 
 def _table(name: str, headers: dict[str, str], rows: Sequence[dict[Any, Any]], *, mark: str, opened: bool) -> str:
@@ -117,7 +145,7 @@ def _row(row: dict[Any, Any], columns: Sequence[str], *, mark: str) -> str:
 def _cell(column: str, value: Any) -> str:
     value = plain(value)
     if column in IDS:
-        return f"<td>{code(str(value))}</td>"
+        return f"<td>{code(str(value)) if value else ''}</td>"
     if isinstance(value, str):
         text = html.escape(value)
         return f"<td class='long'><div>{text}</div></td>" if column in LONG and value else f"<td>{text}</td>"

@@ -31,7 +31,7 @@ SIZE_COLUMNS = tuple(
 TRIAL_COLUMNS = (
     "trial_id", "instrument", "status", "reason", "rung", "steps", "stratum", "decoder", "input", "harmonics",
     "noise_bands", "width", "depth", "kernel_size", "reverb_bands", "parameters", "decoder_mflops", "validation_loss",
-    "train_seconds",
+    "train_seconds", "distillation", "teacher_id", "twin_id",
 )  # fmt: skip
 CANDIDATE_COLUMNS = (
     "candidate_id", "trial_id", "instrument", "quantisation", *SIZE_COLUMNS, "parameters", "decoder_mflops",
@@ -60,6 +60,8 @@ class SweepTables:
 
     ``trials.status``: "done", "stopped" (not promoted) or "failed" (then ``reason`` says why);
     ``candidates.status``: "evaluated" or "failed" (then the column ``reason``, where there is one, says why).
+    ``trials.distillation``: "teacher" of its instrument, "student" (of ``teacher_id``; ``twin_id`` is the trial
+    that was trained alike but on audio alone) or "".
     """
 
     trials: pd.DataFrame

@@ -10,6 +10,7 @@ import rich.table
 from tinytimbre.quality.verdict import Verdict
 from tinytimbre.quality.wording import size
 from tinytimbre.report.data import plain
+from tinytimbre.report.distillation import teachers_by_trial
 from tinytimbre.report.tables import SweepTables, front, roles
 
 SHORT_ID = 8
@@ -34,6 +35,7 @@ def front_table(tables: SweepTables, *, instrument: str) -> rich.table.Table:
     verdict = tables.verdicts.get(instrument)
     named = {candidate: role for role, candidate in (roles(own, verdict) if verdict else {}).items()}
     stages = {o.candidate_id: o.stage for o in verdict.outcomes} if verdict else {}
+    teachers = teachers_by_trial(tables)
     title = f"{rich.markup.escape(instrument)}: best quality at each size (dB: log spectral distance on test takes)"
     table = _table(title)
     table.add_column("model", no_wrap=True)
@@ -45,7 +47,8 @@ def front_table(tables: SweepTables, *, instrument: str) -> rich.table.Table:
         candidate = str(row["candidate_id"])
         mark = {"chosen": "bold green", "best": "bold"}.get(named.get(candidate, ""), "")
         stage = "best" if named.get(candidate) == "best" else stages.get(candidate, "")
-        table.add_row(_short(candidate), *_numbers(row), stage, style=mark)
+        taught = ", distilled" if str(row["trial_id"]) in teachers else ""
+        table.add_row(_short(candidate), *_numbers(row), stage + taught, style=mark)
     return table
 
 

@@ -25,8 +25,22 @@ SETTINGS_BYTES = 1_400
 ROOM_BYTES, ROOM_NUMBER_BYTES = 110, 8
 
 
+class Distillation(pydantic.BaseModel):
+    """How a student is taught: its first ``control_steps`` learn the teacher's controls, the others from audio.
+
+    The twin is the trial that differs from the student in nothing but that it learnt from audio alone.
+    """
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+    teacher_id: str
+    twin_id: str
+    steps: int
+    control_steps: int
+
+
 class Trial(pydantic.BaseModel):
-    """One configuration for one instrument."""
+    """One configuration for one instrument; ``distillation`` is None unless it is a student."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
@@ -39,16 +53,18 @@ class Trial(pydantic.BaseModel):
     parameters: int
     decoder_mflops: float
     estimated_bytes: int
+    distillation: Distillation | None = None
 
 
 class SweepPlan(pydantic.BaseModel):
-    """All trials, and the step at which each rung ends."""
+    """All trials, the step at which each rung ends and, once students are planned, each instrument's teacher."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
     name: str
     rungs: tuple[int, ...]
     trials: tuple[Trial, ...]
+    teachers: dict[str, str] = {}
 
     @property
     def instruments(self) -> list[str]:
@@ -61,6 +77,17 @@ class SweepPlan(pydantic.BaseModel):
             if trial.trial_id == trial_id:
                 return trial
         raise KeyError(trial_id)
+
+    @property
+    def students(self) -> list[Trial]:
+        """The distilled trials, in plan order."""
+        return [trial for trial in self.trials if trial.distillation]
+
+    def stretch(self, trial: Trial, *, rung: int) -> tuple[int, int]:
+        """First step of a trial's training in a rung, and the step it ends before; students train in one go."""
+        if trial.distillation:
+            return 0, trial.distillation.steps
+        return (self.rungs[rung - 1] if rung else 0), self.rungs[rung]
 
     def save(self, folder: str | pathlib.Path) -> None:
         """Writes ``plan.json``."""

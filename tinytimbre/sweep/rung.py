@@ -40,11 +40,12 @@ def train_rung(
 ) -> list[RungResult]:
     """Trains the named trials to the end of a rung.
 
-    Finished trials are taken from the store, unfinished ones continue from their checkpoints.
+    Finished trials are taken from the store, unfinished ones continue from their checkpoints. Students are trained
+    from their start to their end, and their results are those of the last rung.
 
     Args:
         plan: of the sweep.
-        trial_ids: which trials take part.
+        trial_ids: which trials take part; students only among themselves.
         rung: index into ``plan.rungs``.
         features_dir: a Features artifact.
         store: where trials live.
@@ -55,7 +56,8 @@ def train_rung(
         One result per trial, in the order of `trial_ids`.
 
     Raises:
-        TinyTimbreError: more than ``config.budget.max_failed_share`` of the trials failed, or the disk is full.
+        TinyTimbreError: more than ``config.budget.max_failed_share`` of the trials failed (students do not count: what
+            they are to improve on is there already), or the disk is full.
     """
     for trial_id in trial_ids:
         earlier = store.result(trial_id, rung)
@@ -67,7 +69,8 @@ def train_rung(
         _RungRun(plan, rung, features_dir, store, config, jobs).run(missing, total=len(trial_ids))
     results = [store.result(trial_id, rung) for trial_id in trial_ids]
     finished = [result for result in results if result is not None]
-    _check_failures(finished, config.budget.max_failed_share)
+    students = {trial.trial_id for trial in plan.students}
+    _check_failures([r for r in finished if r.trial_id not in students], config.budget.max_failed_share)
     return finished
 
 
@@ -106,8 +109,9 @@ class _RungRun:
 
     def run(self, trials: Sequence[Trial], *, total: int) -> None:
         """Trains all trials; a group that dies is split, so that only the culprit is lost."""
-        first = self.plan.rungs[self.rung - 1] if self.rung else 0
-        self._steps = (self.plan.rungs[self.rung] - first) * total
+        first, self._target = self.plan.stretch(trials[0], rung=self.rung)
+        self._label = "distilling" if trials[0].distillation else f"training rung {self.rung}"
+        self._steps = (self._target - first) * total
         self._done = self._steps - sum(self._steps_left(trial) for trial in trials)
         ids = [trial.trial_id for trial in trials]
         self._ledger = Ledger(self.store.root, rung=self.rung, jobs=self.jobs, trial_ids=ids)
@@ -127,7 +131,7 @@ class _RungRun:
 
     def _steps_left(self, trial: Trial) -> int:
         checkpoint = self.store.checkpoint(trial.trial_id)
-        return self.plan.rungs[self.rung] - (checkpoint[0] if checkpoint else 0)
+        return self._target - (checkpoint[0] if checkpoint else 0)
 
     def _group_size(self, trials: Sequence[Trial]) -> int:
         """As many side by side as configured, but never so many that a process stays idle."""
@@ -142,7 +146,7 @@ class _RungRun:
             kwargs={
                 "trials": trials,
                 "rung": self.rung,
-                "target_step": self.plan.rungs[self.rung],
+                "target_step": self._target,
                 "features_dir": str(self.features_dir),
                 "store_root": str(self.store.root),
                 "config": self.config,
@@ -167,7 +171,7 @@ class _RungRun:
                 still.append(group)
                 continue
             again += self._collect(group)
-        report(ProgressEvent(f"training rung {self.rung}", min(self._done, self._steps), self._steps, "steps"))
+        report(ProgressEvent(self._label, min(self._done, self._steps), self._steps, "steps"))
         return still, again
 
     def _drain(self, group: _Running) -> int:

@@ -146,7 +146,10 @@ class TrialStore:
         return decoder
 
     def curve(self, trial_id: str) -> list[dict[str, float]]:
-        """Learning curve: rows with ``step``, ``train_loss`` and, at the ends of rungs, ``validation_loss``."""
+        """Learning curve: rows with ``step``, ``train_loss`` and, at the ends of rungs, ``validation_loss``.
+
+        The first rows of a student have ``control_distance`` instead of ``train_loss``.
+        """
         path = self.folder(trial_id) / "curve.jsonl"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
 

@@ -3,7 +3,8 @@
     train_trials(trials, rung=0, target_step=100, features_dir=..., store=store, config=config)
 
 Interrupted at any moment it continues from the last checkpoint with the same batches, so the result is that of an
-undisturbed run.
+undisturbed run. Students learn their teacher's controls first and from audio then; which of the two follows from the
+step alone.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from tinytimbre.sweep.store import RungResult, TrialStore
 from tinytimbre.synthesis.batched import ClipShape
 from tinytimbre.synthesis.reverb import RESPONSE_SECS
 from tinytimbre.training.clips import ClipPool
+from tinytimbre.training.distillation import Distiller
 from tinytimbre.training.group import ModelGroup
 
 CURVE_POINTS = 20
@@ -45,7 +47,7 @@ def train_trials(
     """Trains trials of one instrument side by side until `target_step` and records the rung's results.
 
     Args:
-        trials: of one instrument, all at the same step.
+        trials: of one instrument, all at the same step; all students of one teacher, or none.
         rung: whose results are written.
         target_step: where the rung ends.
         features_dir: a Features artifact.
@@ -54,7 +56,7 @@ def train_trials(
         on_step: called after every step with the number of trial steps done since the last call.
         clock: told where the time went.
     """
-    run = _Run.start(trials, features_dir=features_dir, store=store, config=config, clock=clock)
+    run = _Run.start(trials, rung=rung, features_dir=features_dir, store=store, config=config, clock=clock)
     saved = time.monotonic()
     while run.step < target_step:
         run.advance()
@@ -76,13 +78,21 @@ class _Run:
     store: TrialStore
     config: SweepConfig
     clock: Stopwatch
+    distiller: Distiller | None = None
     step: int = 0
     losses: list[np.ndarray] = dataclasses.field(default_factory=list)
     step_secs: list[float] = dataclasses.field(default_factory=list)
 
     @classmethod
     def start(
-        cls, trials: Sequence[Trial], *, features_dir: str, store: TrialStore, config: SweepConfig, clock: Stopwatch
+        cls,
+        trials: Sequence[Trial],
+        *,
+        rung: int,
+        features_dir: str,
+        store: TrialStore,
+        config: SweepConfig,
+        clock: Stopwatch,
     ) -> _Run:
         instrument = trials[0].instrument
         past_secs = RESPONSE_SECS if any(trial.decoder.reverb_bands for trial in trials) else 0.0
@@ -97,26 +107,40 @@ class _Run:
                 seeds=[trial.seed for trial in trials],
                 input_ranges=[InputRange.of(train.inputs(trial.decoder.input)) for trial in trials],
                 learning_rates=[trial.learning_rate for trial in trials],
-                total_steps=config.budget.rung_steps[-1],
+                total_steps=_total_steps(trials[0], config),
                 shape=train.shape,
                 config=config.training,
             )
-            run = cls(trials, group, train, validation, store, config, clock)
+            distiller = _distiller(trials, group, rung=rung, store=store)
+            run = cls(trials, group, train, validation, store, config, clock, distiller)
             run._restore()
         return run
+
+    @property
+    def control_steps(self) -> int:
+        """Steps before this one learn from controls."""
+        distillation = self.trials[0].distillation
+        return distillation.control_steps if distillation else 0
 
     def advance(self) -> None:
         """One step of every model."""
         started = time.monotonic()
         batch = self.train.training_batch(seed=self.config.seed, step=self.step)
-        self.losses.append(self.group.train_step(batch, step=self.step))
+        if self.distiller and self.step < self.control_steps:
+            self.losses.append(self.distiller.train_step(batch, step=self.step))
+        else:
+            self.losses.append(self.group.train_step(batch, step=self.step))
         self.step += 1
         self.step_secs.append(time.monotonic() - started)
+        if self.step == self.control_steps:
+            # What follows is another quantity; a row of the curve must not mix the two.
+            self.save()
 
     def save(self) -> None:
-        """Checkpoints every trial, so that no work older than this can be lost."""
-        with self.clock.part("checkpoints"):
-            self._save()
+        """Checkpoints every trial, so that no work older than this can be lost; nothing where none was done since."""
+        if self.losses:
+            with self.clock.part("checkpoints"):
+                self._save()
 
     def _save(self) -> None:
         rows = self._curve_rows()
@@ -134,8 +158,7 @@ class _Run:
             batches = self.validation.validation_batches(max_batches=VALIDATION_BATCHES)
             losses = self.group.validation_losses(batches)
             weights = [optimiser.averaged_weights() for optimiser in self.group.optimisers]
-        if self.losses:
-            self.save()
+        self.save()
         with self.clock.part("checkpoints"):
             for trial, loss, own in zip(self.trials, losses, weights, strict=True):
                 self._write(trial, rung, loss=float(loss), weights=own)
@@ -164,7 +187,8 @@ class _Run:
                 optimiser.restore(state)
 
     def _curve_rows(self) -> list[list[dict[str, float]]]:
-        """Per trial the mean training loss over equal stretches of the steps since the last save."""
+        """Per trial the mean loss (or control distance) over equal stretches of the steps since the last save."""
+        quantity = "control_distance" if self.step <= self.control_steps else "train_loss"
         stretch = max(1, self.config.budget.rung_steps[-1] // (CURVE_POINTS * 5))
         losses = np.array(self.losses)
         first = self.step - len(losses)
@@ -172,7 +196,7 @@ class _Run:
         starts = [0, *ends[:-1]]
         return [
             [
-                {"step": first + end, "train_loss": float(losses[start:end, index].mean())}
+                {"step": first + end, quantity: float(losses[start:end, index].mean())}
                 for start, end in zip(starts, ends, strict=True)
             ]
             for index in range(len(self.trials))
@@ -185,6 +209,25 @@ class _Run:
             return RungResult(**common, status="done", validation_loss=loss, train_seconds=seconds)
         reason = f"diverged: {divergence} after step {self.step}; a smaller learning rate usually helps"
         return RungResult(**common, status="failed", reason=reason, train_seconds=seconds)
+
+
+def _total_steps(trial: Trial, config: SweepConfig) -> int:
+    return trial.distillation.steps if trial.distillation else config.budget.rung_steps[-1]
+
+
+def _distiller(trials: Sequence[Trial], group: ModelGroup, *, rung: int, store: TrialStore) -> Distiller | None:
+    """With the teacher as it left the rung; None where there are no students."""
+    distillation = trials[0].distillation
+    if distillation is None:
+        return None
+    return Distiller(
+        store.load_decoder(distillation.teacher_id, rung=rung),
+        students=group.decoders,
+        optimisers=group.optimisers,
+        learning_rates=[trial.learning_rate for trial in trials],
+        total_steps=distillation.steps,
+        shape=group.shape,
+    )
 
 
 def divergence(curve: Sequence[Mapping[str, float]], *, weights: Mapping[str, np.ndarray]) -> str:

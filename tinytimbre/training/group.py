@@ -60,7 +60,6 @@ class ModelGroup:
         self._noise = NoiseBank([spec.noise_bands for spec in specs], shape=shape)
         self._rooms = ReverbBank([decoder.weights.get(REVERB) for decoder in self.decoders], shape=shape)
         self._compiled_step = tf.function(self._step, autograph=False)
-        self._compiled_losses = tf.function(self._losses_of, autograph=False)
 
     def train_step(self, batch: Batch, *, step: int) -> np.ndarray:
         """One update of every model; returns the losses before it, float32 [models]."""
@@ -73,7 +72,8 @@ class ModelGroup:
         current = [decoder.get_weights() for decoder in self.decoders]
         for decoder, optimiser in zip(self.decoders, self.optimisers, strict=True):
             decoder.set_weights(optimiser.averaged_weights())
-        losses = [self._compiled_losses(_tensors(batch)).numpy() for batch in batches]
+        # Not compiled: for a few batches that would take longer than it saves.
+        losses = [self._losses_of(_tensors(batch)).numpy() for batch in batches]
         for decoder, weights in zip(self.decoders, current, strict=True):
             decoder.set_weights(weights)
         return np.mean(losses, axis=0)

@@ -1,10 +1,9 @@
 """How much memory training takes, before anything is trained.
 
-A worker holds TensorFlow itself, the data of its instrument, and while it trains a group: the sines of a batch, shared
-by its models; for every model the arrays of synthesiser and loss, which are copies of the batch's audio in one shape or
-another (overlapping frames, spectra, gradients); and the decoders. The counts of copies below were fitted to peaks
-measured by ``python benchmarks/memory.py`` (`make bench-memory`), which prints measured and estimated side by side:
-ratios from 0.95 to 1.12 over its six groups. Fit them anew when synthesiser or loss change.
+A worker holds TensorFlow itself, the data of its instrument, and while it trains a group: for every model the arrays of
+synthesiser and loss, which are copies of the batch's audio in one shape or another (columns, spectra, gradients), and
+the decoders. The counts of copies below were fitted to peaks measured by `make bench-memory`, which prints measured and
+estimated side by side. Fit them anew when synthesiser or loss change.
 """
 
 from __future__ import annotations
@@ -19,13 +18,10 @@ from tinytimbre.errors import TinyTimbreError
 TENSORFLOW_BYTES = 680_000_000
 """Resident before anything is built; workers forked from one server share it."""
 
-RUNTIME_BYTES = 105_000_000
-"""Graphs, compiled kernels, threads' arenas."""
+RUNTIME_BYTES = 240_000_000
+"""Graphs, compiled kernels and their compiler, threads' arenas."""
 
-BASIS_COPIES = 1.0
-"""Arrays of the size of the sines, [clips * frames, harmonics, hop], alive together."""
-
-MODEL_COPIES = 60.0
+MODEL_COPIES = 18.0
 """Arrays of the size of the batch's audio that each model adds."""
 
 DECODER_COPIES = 4.0
@@ -106,13 +102,12 @@ def group_bytes(specs: Sequence[DecoderSpec], *, config: SweepConfig) -> float:
     frames = max(2, round(training.clip_secs * rate))
     audio = FLOAT_BYTES * training.batch_size * frames * config.hop
     seen = FLOAT_BYTES * training.batch_size * (frames + round(training.warmup_secs * rate))
-    models = sum(
+    return sum(
         MODEL_COPIES * audio
         + DECODER_COPIES * seen * activations_per_frame(spec)
         + WEIGHT_COPIES * FLOAT_BYTES * spec.parameters
         for spec in specs
     )
-    return BASIS_COPIES * audio * max(spec.harmonics for spec in specs) + models
 
 
 def activations_per_frame(spec: DecoderSpec) -> int:

@@ -25,49 +25,63 @@ def learning_rate_at(step: int, *, peak: float, total_steps: int) -> float:
 
 
 class Adam:
-    """Adam (Kingma and Ba 2015) over one model's variables, with everything needed to resume it."""
+    """Adam (Kingma and Ba 2015) over one model's variables, with everything needed to resume it.
+
+    All weights are one vector here, so that an update is a dozen operations however many variables there are. The
+    variables follow the vector after each update; between updates they may hold something else.
+    """
 
     def __init__(self, variables: dict[str, tf.Variable], *, clip_norm: float) -> None:
         self._variables = variables
         self._clip_norm = clip_norm
-        self._first = {name: tf.Variable(tf.zeros_like(value)) for name, value in variables.items()}
-        self._second = {name: tf.Variable(tf.zeros_like(value)) for name, value in variables.items()}
-        self._average = {name: tf.Variable(value) for name, value in variables.items()}
+        start = np.concatenate([variable.numpy().ravel() for variable in variables.values()])
+        self._weights, self._average = tf.Variable(start), tf.Variable(start)
+        self._first, self._second = (tf.Variable(np.zeros_like(start)) for _ in range(2))
 
     def apply(self, gradients: list[tf.Tensor], *, learning_rate: tf.Tensor, step: tf.Tensor) -> None:
         """One update; `gradients` in the variables' order, `step` counts from 0 (float32)."""
-        clipped, _ = tf.clip_by_global_norm(gradients, self._clip_norm)
+        gradient = tf.concat([tf.reshape(part, [-1]) for part in gradients], axis=0)
+        gradient *= self._clip_norm / tf.maximum(tf.norm(gradient), self._clip_norm)
+        tf.raw_ops.ResourceApplyAdam(
+            var=self._weights.handle,
+            m=self._first.handle,
+            v=self._second.handle,
+            beta1_power=BETA1 ** (step + 1.0),
+            beta2_power=BETA2 ** (step + 1.0),
+            lr=learning_rate,
+            beta1=BETA1,
+            beta2=BETA2,
+            epsilon=EPSILON,
+            grad=gradient,
+        )
         # Early on the average follows the weights, later it spans about 1 / (1 - decay) steps.
         keep = tf.minimum(AVERAGE_DECAY, (1.0 + step) / (10.0 + step))
-        for name, gradient in zip(self._variables, clipped, strict=True):
-            variable = self._variables[name]
-            tf.raw_ops.ResourceApplyAdam(
-                var=variable.handle,
-                m=self._first[name].handle,
-                v=self._second[name].handle,
-                beta1_power=BETA1 ** (step + 1.0),
-                beta2_power=BETA2 ** (step + 1.0),
-                lr=learning_rate,
-                beta1=BETA1,
-                beta2=BETA2,
-                epsilon=EPSILON,
-                grad=gradient,
-            )
-            self._average[name].assign_add((1.0 - keep) * (variable - self._average[name]))
+        self._average.assign_add((1.0 - keep) * (self._weights - self._average))
+        self._hand_out()
 
     def averaged_weights(self) -> dict[str, np.ndarray]:
         """The running average, float32, by name."""
-        return {name: value.numpy() for name, value in self._average.items()}
+        sizes = [variable.shape.num_elements() for variable in self._variables.values()]
+        parts = np.split(self._average.numpy(), np.cumsum(sizes)[:-1])
+        variables = self._variables.items()
+        return {name: part.reshape(variable.shape) for (name, variable), part in zip(variables, parts, strict=True)}
 
     def state(self) -> dict[str, np.ndarray]:
-        """Weights, moments and average under flat names."""
-        return {f"{part}/{name}": value.numpy() for part, name, value in self._parts()}
+        """Weights, moments and average, float32 vectors."""
+        return {name: value.numpy() for name, value in self._parts().items()}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
         """Inverse of `state`."""
-        for part, name, value in self._parts():
-            value.assign(state[f"{part}/{name}"])
+        for name, value in self._parts().items():
+            value.assign(state[name])
+        self._hand_out()
 
-    def _parts(self) -> list[tuple[str, str, tf.Variable]]:
-        parts = {"weights": self._variables, "first": self._first, "second": self._second, "average": self._average}
-        return [(part, name, value) for part, values in parts.items() for name, value in values.items()]
+    def _hand_out(self) -> None:
+        """Gives every variable its part of the vector."""
+        variables = list(self._variables.values())
+        parts = tf.split(self._weights, [variable.shape.num_elements() for variable in variables])
+        for variable, part in zip(variables, parts, strict=True):
+            variable.assign(tf.reshape(part, variable.shape))
+
+    def _parts(self) -> dict[str, tf.Variable]:
+        return {"weights": self._weights, "first": self._first, "second": self._second, "average": self._average}

@@ -121,6 +121,7 @@
     const lines = [point.candidate_id, `${point.decoder} · ${point.quantisation} · ${bytes(point.total_brotli)} (${bytes(point.total_bytes)} on disk)`];
     lines.push(`${point.parameters?.toLocaleString("en")} parameters · ${point.decoder_mflops} MFLOP/s`);
     for (const [metric, label] of Object.entries(data.labels)) if (point[metric] !== null) lines.push(`${label}: ${+point[metric].toFixed(2)}`);
+    if (point.teacher) lines.push(`distilled from ${point.teacher}`);
     if (point.stage) lines.push(point.stage);
     return lines.join("\n");
   };
@@ -196,7 +197,7 @@
       const places = curve.line.map(([step, loss]) => [sx(step), inside(loss)]);
       const node = svg("polyline", { class: `curve ${curve.decoder} ${main.has(curve.trial_id) ? "main" : ""}`, points: places.join(" ") }, root);
       if (places.length === 1) mark("circle", ...places[0], 2.5, { class: `point ${curve.decoder}` }, root);
-      curve.line.forEach(([step, loss], index) => targets.push({ x: places[index][0], y: places[index][1], node, text: `${curve.trial_id}\nstep ${step.toLocaleString("en")}: ${loss}` }));
+      curve.line.forEach(([step, loss], index) => targets.push({ x: places[index][0], y: places[index][1], node, text: `${curve.trial_id}${curve.teacher ? `, distilled from ${curve.teacher}` : ""}\nstep ${step.toLocaleString("en")}: ${loss}` }));
     }
     let lit = null;
     hover(root, targets, (target) => { lit?.classList.remove("near"); lit = target?.node; lit?.classList.add("near"); });

@@ -1,0 +1,1 @@
+"""Which finalists are distilled, and from whom."""
