@@ -12,12 +12,14 @@ import pytest
 from tests.sweep.test_rung import config, features_dir  # noqa: F401, the fixture
 from tests.sweep.test_rung import run as run_sweep
 from tinytimbre.config import SweepConfig
+from tinytimbre.decoders import InputRange
 from tinytimbre.export.packing import rounded
 from tinytimbre.features.examples import read_features
 from tinytimbre.sweep import SweepPlan, Trial, TrialStore, plan_sweep, tuning
 from tinytimbre.sweep.trainer import clip_pool
 from tinytimbre.sweep.tuning import LOSS, tune_trials, tuned_decoder, tuning_key
 from tinytimbre.training.group import ModelGroup
+from tinytimbre.training.optimiser import Adam
 from tinytimbre.training.rounding import rounded_view
 
 BITS = {"tuned2": 2, "tuned3": 3}
@@ -67,12 +69,10 @@ def tune(trials, store, features, settings, quantisation="tuned2"):
 def rounded_loss(trial, weights, *, bits, features, settings):
     """Validation loss of weights rounded beforehand, by a group that knows of no rounding."""
     pool = clip_pool(read_features(features, split="validation", instrument="tone"), settings, past_secs=0.0)
-    group = tuning._group([trial], shape=pool, config=settings)
-    plain = {name: rounded(value, bits=bits) for name, value in weights.items()}
-    [optimiser] = group.optimisers
-    optimiser.restore(
-        {**optimiser.state(), **{f"{part}/{n}": v for part in ("weights", "average") for n, v in plain.items()}}
-    )
+    common = {"seeds": [0], "input_ranges": [InputRange()], "learning_rates": [1.0], "total_steps": 1}
+    group = ModelGroup([trial.decoder], shape=pool.shape, config=settings.training, **common)
+    group.decoders[0].set_weights({name: rounded(value, bits=bits) for name, value in weights.items()})
+    group.optimisers[0] = Adam(group.decoders[0].weights, clip_norm=1.0)
     return float(group.validation_losses(pool.validation_batches(max_batches=4))[0])
 
 

@@ -28,6 +28,7 @@ from tinytimbre.synthesis.reverb import RESPONSE_SECS
 
 if TYPE_CHECKING:
     from tinytimbre.decoders import Decoder
+    from tinytimbre.synthesis.batched import ClipShape
     from tinytimbre.training.clips import ClipPool
     from tinytimbre.training.group import ModelGroup
 
@@ -146,7 +147,7 @@ class _Tuning:
             clip_pool(read_features(features_dir, split=split, instrument=instrument), config, past_secs=past_secs)
             for split in ("train", "validation")
         )
-        group = _group(trials, shape=train, config=config)
+        group = _group(trials, store=store, shape=train.shape, config=config)
         for decoder in group.decoders:
             decoder.compute_through(rounded_view(bits=TUNED_BITS[quantisation]))
         key = tuning_key(quantisation, config)
@@ -184,10 +185,9 @@ class _Tuning:
     def _restore(self) -> None:
         """From the checkpoints, which all stand at the same step, or else from the trials' own weights."""
         found = [self.store.tuning(trial.trial_id, self.key) for trial in self.trials]
-        for trial, optimiser, checkpoint in zip(self.trials, self.group.optimisers, found, strict=True):
-            own = self.store.load_decoder(trial.trial_id).get_weights()
-            fresh = {f"{part}/{name}": value for part in ("weights", "average") for name, value in own.items()}
-            optimiser.restore({**optimiser.state(), **(fresh if checkpoint is None else checkpoint[1])})
+        for optimiser, checkpoint in zip(self.group.optimisers, found, strict=True):
+            if checkpoint is not None:
+                optimiser.restore({name: value for name, value in checkpoint[1].items() if name != LOSS})
         if all(checkpoint is not None for checkpoint in found):
             self.step = max(checkpoint[0] for checkpoint in found if checkpoint is not None)
             self.before = np.array([checkpoint[1][LOSS] for checkpoint in found if checkpoint is not None])
@@ -195,16 +195,22 @@ class _Tuning:
             self.before = self._losses()
 
 
-def _group(trials: Sequence[Trial], *, shape: ClipPool, config: SweepConfig) -> ModelGroup:
+def _group(trials: Sequence[Trial], *, store: TrialStore, shape: ClipShape, config: SweepConfig) -> ModelGroup:
+    """The trials' models as they were trained, with optimisers that start from there."""
     from tinytimbre.decoders import InputRange
     from tinytimbre.training.group import ModelGroup
+    from tinytimbre.training.optimiser import Adam
 
-    return ModelGroup(
+    group = ModelGroup(
         [trial.decoder for trial in trials],
         seeds=[trial.seed for trial in trials],
         input_ranges=[InputRange() for _ in trials],  # of weights that are replaced at once
         learning_rates=[trial.learning_rate * RATE_SHARE for trial in trials],
         total_steps=config.export.tuning_steps,
-        shape=shape.shape,
+        shape=shape,
         config=config.training,
     )
+    for index, (trial, decoder) in enumerate(zip(trials, group.decoders, strict=True)):
+        decoder.set_weights(store.load_decoder(trial.trial_id).get_weights())
+        group.optimisers[index] = Adam(decoder.weights, clip_norm=config.training.gradient_clip_norm)
+    return group
