@@ -15,7 +15,8 @@ unexport PYTHONDONTWRITEBYTECODE
 
 install: $(VENV)/.installed
 
-$(VENV)/.installed: requirements/bootstrap.txt requirements/lock.txt pyproject.toml setup.py web/package-lock.json
+$(VENV)/.installed: requirements/bootstrap.txt requirements/lock.txt pyproject.toml setup.py web/package-lock.json \
+  web/tools/fetch_clients.py
 	@command -v $(PYTHON) >/dev/null || { echo "TinyTimbre needs Python 3.11 with venv: got no '$(PYTHON)'. \
 	Way out: apt-get install python3.11-venv python3.11-dev g++, or make PYTHON=/path/to/python3.11"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
@@ -23,6 +24,7 @@ $(VENV)/.installed: requirements/bootstrap.txt requirements/lock.txt pyproject.t
 	$(BIN)/uv pip sync --python $(BIN)/python --require-hashes --compile-bytecode requirements/lock.txt
 	$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation --editable .
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/npm ci --prefix web --no-audit --no-fund
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python web/tools/fetch_clients.py
 	$(BIN)/python -m compileall -q tinytimbre components pipelines
 	@touch $@
 

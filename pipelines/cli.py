@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Sequence
 from types import FrameType
 
-from pipelines.commands import plan, publish, pull, render, report, run, status
+from pipelines.commands import package, plan, publish, pull, render, report, run, status
 from tinytimbre import __version__
 from tinytimbre.errors import TinyTimbreError
 
@@ -25,6 +25,7 @@ COMMANDS = {
     "report": report,
     "publish": publish,
     "render": render,
+    "package": package,
     "status": status,
 }
 USER_ERROR, FAULT, INTERRUPTED = 2, 1, 130

@@ -22,7 +22,10 @@ from tinytimbre.errors import TinyTimbreError
 
 DecoderKind = Literal["gru", "cnn"]
 InputKind = Literal["loudness", "rms_energy"]
-Quantisation = Literal["float32", "float16", "uint8"]
+Quantisation = Literal["float32", "float16", "uint8", "int8", "int6", "int4", "tuned4", "tuned3", "tuned2"]
+TUNED_BITS: dict[Quantisation, int] = {"tuned4": 4, "tuned3": 3, "tuned2": 2}
+"""Quantisations whose weights are fine-tuned for it first."""
+
 Value = int | float | str
 SEARCH_KEYS = (
     "decoder", "input", "harmonics", "noise_bands", "width", "depth", "kernel_size", "reverb_bands", "learning_rate",
@@ -202,9 +205,12 @@ class GateConfig(Section):
 
 
 class ExportConfig(Section):
-    """Every finalist is exported in each of these."""
+    """Every finalist is exported in each of these; ``tuned<bits>`` is fine-tuned for its bits first."""
 
-    quantisations: tuple[Quantisation, ...] = pydantic.Field(("float32", "float16", "uint8"), min_length=1)
+    quantisations: tuple[Quantisation, ...] = pydantic.Field(
+        ("float32", "float16", "uint8", "int6", "int4"), min_length=1
+    )
+    tuning_steps: int = pydantic.Field(200, ge=1)
 
     @pydantic.field_validator("quantisations")
     @classmethod

@@ -65,8 +65,10 @@ class TfjsExporter(BaseComponent):
                 plan=plan,
                 finalists=finalists,
                 store=store,
-                config=scoped(config, "name", "audio", "features", "export"),
-                code_version=code_version("tinytimbre.export", "tinytimbre.decoders", "components.tfjs_exporter"),
+                config=scoped(config, "name", "seed", "audio", "features", "training", "budget", "export"),
+                code_version=code_version(
+                    "tinytimbre.export", "tinytimbre.decoders", "tinytimbre.sweep.tuning", "components.tfjs_exporter"
+                ),
                 models=Channel(type=WebModels),
             )
         )

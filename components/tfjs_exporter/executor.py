@@ -1,9 +1,9 @@
-"""Calls `tinytimbre.export.bundle.export_bundle` for every finalist."""
+"""Calls `tinytimbre.export.bundle.export_bundle` for every finalist, after tuning where a quantisation asks for it."""
 
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tfx.dsl.components.base.base_executor import BaseExecutor
@@ -12,13 +12,14 @@ from components.channels import Artifacts, folder, only
 from components.trial_results import load_survivors
 from components.web_models import WebModel, save_models
 from tinytimbre.audio.recording import RecordingSet
-from tinytimbre.config import SweepConfig, config_from_json
+from tinytimbre.config import TUNED_BITS, Quantisation, SweepConfig, config_from_json
 from tinytimbre.export.bundle import export_bundle
 from tinytimbre.export.settings import BundleSettings, DataLicence, make_settings
 from tinytimbre.export.size import measure_bundle
 from tinytimbre.features.artifact import load_index, load_statistics
 from tinytimbre.progress import track
 from tinytimbre.sweep import SweepPlan, Trial, TrialStore
+from tinytimbre.sweep.tuning import tune_trials, tuned_decoder
 
 if TYPE_CHECKING:
     from tinytimbre.decoders import Decoder
@@ -33,11 +34,14 @@ class Executor(BaseExecutor):
         plan, output = SweepPlan.load(folder(input_dict, "plan")), folder(output_dict, "models")
         finalists = [plan.trial(trial_id) for trial_id in load_survivors(folder(input_dict, "finalists"))]
         store = TrialStore(exec_properties["store"])
+        for quantisation in _tuned(config):
+            features = str(folder(input_dict, "features"))
+            tune_trials(finalists, quantisation=quantisation, features_dir=features, store=store, config=config)
         models = []
         for trial in track(finalists, label="export", unit="models"):
-            decoder = store.load_decoder(trial.trial_id)
-            settings = _settings(trial, decoder=decoder, config=config, input_dict=input_dict)
-            models += _export(decoder, settings=settings, config=config, output=output)
+            for decoder, quantisations in _decoders(trial, store=store, config=config):
+                settings = _settings(trial, decoder=decoder, config=config, input_dict=input_dict)
+                models += _export(decoder, settings=settings, quantisations=quantisations, output=output)
         save_models(models, output)
         only(output_dict, "models").set_int_custom_property("n_models", len(models))
 
@@ -58,11 +62,24 @@ def _settings(trial: Trial, *, decoder: Decoder, config: SweepConfig, input_dict
     )
 
 
-def _export(decoder: Decoder, *, settings: BundleSettings, config: SweepConfig, output: pathlib.Path) -> list[WebModel]:
+def _decoders(
+    trial: Trial, *, store: TrialStore, config: SweepConfig
+) -> Iterator[tuple[Decoder, Sequence[Quantisation]]]:
+    """The trained decoder with its plain quantisations, then each tuned one; a room is tuned along."""
+    yield store.load_decoder(trial.trial_id), [q for q in config.export.quantisations if q not in TUNED_BITS]
+    for quantisation in _tuned(config):
+        yield tuned_decoder(trial.trial_id, quantisation=quantisation, store=store, config=config), [quantisation]
+
+
+def _export(
+    decoder: Decoder,
+    *,
+    settings: BundleSettings,
+    quantisations: Sequence[Quantisation],
+    output: pathlib.Path,
+) -> list[WebModel]:
     trial_id = settings.trial_id
-    bundles = export_bundle(
-        decoder, settings=settings, quantisations=config.export.quantisations, output=output / trial_id
-    )
+    bundles = export_bundle(decoder, settings=settings, quantisations=quantisations, output=output / trial_id)
     return [
         WebModel(
             candidate_id=f"{trial_id}-{bundle.quantisation}",
@@ -74,3 +91,7 @@ def _export(decoder: Decoder, *, settings: BundleSettings, config: SweepConfig, 
         )
         for bundle in bundles
     ]
+
+
+def _tuned(config: SweepConfig) -> list[Quantisation]:
+    return [quantisation for quantisation in config.export.quantisations if quantisation in TUNED_BITS]

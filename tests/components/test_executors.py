@@ -110,7 +110,9 @@ def test_finalists_are_exported_in_every_quantisation(finished: Finished) -> Non
     models = load_models(folder)
     finalists = load_survivors(finished.folder("RungPromoter_rung1", "survivors"))
     assert {(model.trial_id, model.quantisation) for model in models} == {
-        (trial_id, quantisation) for trial_id in finalists for quantisation in ("float32", "float16", "uint8")
+        (trial_id, quantisation)
+        for trial_id in finalists
+        for quantisation in ("float32", "float16", "uint8", "int4", "tuned3")
     }
     for model in models:
         assert validate_bundle(folder / model.path).trial_id == model.trial_id

@@ -75,6 +75,23 @@ def test_streaming_equals_whole(spec: DecoderSpec) -> None:
 
 
 @pytest.mark.parametrize("spec", SPECS)
+def test_blocks_equal_steps(spec: DecoderSpec) -> None:
+    decoder = build_decoder(spec, seed=3)
+    inputs = tf.constant(np.random.default_rng(0).uniform(0, 1, (1, 90, 2)), tf.float32)
+    state, blocks = decoder.initial_state(1), []
+    # Shorter and longer than a convolution reaches back.
+    for start, stop in ((0, 7), (7, 8), (8, 90)):
+        controls, state = decoder.block(inputs[0, start:stop], state)
+        blocks.append(controls)
+    stepped = decoder.initial_state(1)
+    for frame in range(90):
+        _, stepped = decoder.step(inputs[:, frame], stepped)
+    # The same float32 operations in products of another shape: rounding only, relative to each control.
+    np.testing.assert_allclose(np.concatenate(blocks), decoder(inputs)[0].numpy(), rtol=2e-4, atol=1e-9)
+    np.testing.assert_allclose(state, stepped, rtol=2e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("spec", SPECS)
 def test_a_frame_depends_on_the_past_only(spec: DecoderSpec) -> None:
     decoder = build_decoder(spec)
     inputs = np.random.default_rng(1).uniform(0, 1, (1, 40, 2)).astype(np.float32)
@@ -139,3 +156,20 @@ def test_input_range_standardises_the_first_layer() -> None:
     weights = build_decoder(SPECS[2], input_range=found).get_weights()
     projected = inputs @ weights["input_kernel"] + weights["input_bias"]
     assert abs(float(projected.mean())) < 0.1
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_a_view_takes_the_place_of_the_weights_and_lets_gradients_through(spec: DecoderSpec) -> None:
+    decoder, plain = build_decoder(spec, seed=1), build_decoder(spec, seed=1)
+    plain.set_weights({name: np.round(value, 1) for name, value in plain.get_weights().items()})
+    before = decoder.get_weights()
+    decoder.compute_through(lambda _, value: value + tf.stop_gradient(tf.round(value * 10) / 10 - value))
+    inputs = tf.constant(np.random.default_rng(0).uniform(0, 1, (1, 12, 2)), tf.float32)
+    with tf.GradientTape() as tape:
+        controls = decoder(inputs)
+    # NumPy and TensorFlow round tenths to floats that differ in the last bit.
+    np.testing.assert_allclose(controls, plain(inputs), rtol=1e-4)
+    gradients = tape.gradient(controls, list(decoder.weights.values()))
+    assert all(gradient is not None for gradient in gradients)
+    for name, value in decoder.get_weights().items():
+        np.testing.assert_array_equal(value, before[name])

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import pathlib
+
 import numpy as np
 
 from tinytimbre.config import SearchConfig, SweepConfig
 from tinytimbre.decoders import Decoder, DecoderSpec, build_decoder
+from tinytimbre.export.bundle import checksum
 from tinytimbre.export.settings import BundleSettings, DataLicence, make_settings
 from tinytimbre.features.statistics import Distribution, InstrumentStatistics
 from tinytimbre.synthesis import Reverb
 
-QUANTISATIONS = ("float32", "float16", "uint8")
+QUANTISATIONS = ("float32", "float16", "int8", "uint8", "int6", "int4")
 SPECS = {
     "gru8": ("gru", 8, 0, 3),
     "gru1": ("gru", 1, 0, 3),
@@ -56,3 +60,15 @@ def settings_of(
         data=(DataLicence(source="made in the test", licence="CC0-1.0", attribution="nobody"),),
         reverb=reverb,
     )
+
+
+def renamed(folder: pathlib.Path, *, instrument: str) -> None:
+    """Makes a bundle that of another instrument."""
+    path = folder / "settings.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "instrument": instrument}))
+
+
+def resealed(folder: pathlib.Path) -> None:
+    """Gives a bundle whose files were changed the checksum that they have now."""
+    path = folder / "settings.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "checksum": checksum(folder)}))

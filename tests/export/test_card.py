@@ -9,6 +9,7 @@ from exported_bundles import settings_of, spec_of
 
 from tinytimbre.export.card import CardFacts, CardGate, CardMetric, CardTake, write_card
 from tinytimbre.export.node import WEB_DIR, node_executable
+from tinytimbre.export.settings import read_settings
 from tinytimbre.export.size import BundleSize, measure_bundle
 
 SIZE = BundleSize(
@@ -72,11 +73,13 @@ def test_what_is_not_known_is_said_or_left_out():
 
 
 @pytest.mark.skipif(not (WEB_DIR / "node_modules").is_dir(), reason="needs npm ci in web/")
-def test_the_snippet_runs(bundles, tmp_path):
-    folder = bundles("gru8")[1] / "uint8"
-    text = write_card(facts(size=measure_bundle(folder)))
+@pytest.mark.parametrize("quantisation", ["uint8", "int4"])
+def test_the_snippet_runs(bundles, tmp_path, quantisation):
+    folder = bundles("gru8")[1] / quantisation
+    text = write_card(facts(settings=read_settings(folder), size=measure_bundle(folder)))
     snippet = re.search(r"```js\n(.*?)```", text, flags=re.DOTALL)
     assert snippet is not None
+    loader = json.dumps((WEB_DIR / "src" / "bundle.js").as_uri())
     # The reader's `tf` is the union package and fetches over HTTP; here the same parts, and files.
     lines = [
         "import { createRequire } from 'node:module';",
@@ -87,9 +90,11 @@ def test_the_snippet_runs(bundles, tmp_path):
         f"const read = (file) => readFileSync({json.dumps(str(folder))} + '/' + file);",
         "const load = async (manifest) => [manifest[0].weights, new Uint8Array(read('weights.bin')).buffer];",
         "const handler = { load: () => core.io.getModelArtifactsForJSON(JSON.parse(read('model.json')), load) };",
-        "const tf = { ...core, loadGraphModel: () => loadGraphModel(handler) };",
+        "const whole = (given) => loadGraphModel(given === 'model.json' ? handler : given);",
+        "const tf = { ...core, loadGraphModel: whole };",
+        "globalThis.fetch = async (file) => new Response(read(file));",
         "const f0Hz = 440, levelDb = -20;",
-        snippet[1].replace("import * as tf from '@tensorflow/tfjs';", ""),
+        snippet[1].replace("import * as tf from '@tensorflow/tfjs';", "").replace("'./bundle.js'", loader),
         "console.log(controls.shape.join(), state.shape.join());",
     ]
     script = tmp_path / "snippet.mjs"

@@ -9,9 +9,9 @@ import pytest
 from exported_bundles import SPECS, spec_of, trained
 
 from tinytimbre.decoders import DecoderSpec, build_decoder
-from tinytimbre.export import converter
+from tinytimbre.export import graphs
 from tinytimbre.export.bundle import read_tensors
-from tinytimbre.export.converter import convert_decoder
+from tinytimbre.export.graphs import convert_decoder
 
 # Element-wise operations, products and slices: in every backend of TensorFlow.js 4.22 and easy to write by hand.
 SIMPLE_OPS = {
@@ -31,7 +31,7 @@ def test_the_graph_is_one_static_step_with_named_ends(bundles, name):
     assert {n for n, node in nodes.items() if node["op"] == "Placeholder"} == {"inputs", "state"}
     assert list(model["signature"]["inputs"]) == ["inputs", "state"]
     assert list(model["signature"]["outputs"]) == ["controls", "next_state"]
-    sizes = [int(d["size"]) for d in model["signature"]["inputs"]["state"]["tensorShape"]["dim"]]
+    sizes = [int(d["size"]) for d in nodes["state"]["attr"]["shape"]["shape"]["dim"]]
     assert sizes == [1, decoder.spec.state_size]
     listed = [tensor["name"] for tensor in model["weightsManifest"][0]["weights"]]
     assert sorted(listed) == sorted(n for n, node in nodes.items() if node["op"] == "Const")
@@ -66,7 +66,7 @@ def test_constants_appear_once(bundles):
 
 def test_the_same_architecture_gives_the_same_graph():
     first = convert_decoder(trained(spec_of("cnn8"), seed=1))
-    converter._convert_architecture.cache_clear()
+    graphs._compact_step.cache_clear()
     second = convert_decoder(trained(spec_of("cnn8"), seed=2))
     assert json.dumps(first.model) == json.dumps(second.model)
     assert first.constants.keys() == second.constants.keys()
@@ -111,7 +111,7 @@ def test_dequantisation_is_that_of_tensorflowjs(bundles, quantisation):
 
 
 def test_conversion_is_quiet_and_leaves_no_stubs(capfd):
-    converter._convert_architecture.cache_clear()
+    graphs._compact_step.cache_clear()
     convert_decoder(trained(spec_of("gru8")))
     printed = capfd.readouterr()
     assert printed.out == ""

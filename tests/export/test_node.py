@@ -8,7 +8,7 @@ import shutil
 
 import numpy as np
 import pytest
-from exported_bundles import QUANTISATIONS, SPECS
+from exported_bundles import QUANTISATIONS, SPECS, resealed
 
 from tinytimbre.errors import TinyTimbreError
 from tinytimbre.export.node import SCRIPT, WEB_DIR, BundleRun, max_abs_error, run_bundles
@@ -77,6 +77,7 @@ def test_what_node_says_is_shown(bundles, played, tmp_path):
     model = json.loads((folder / "model.json").read_text())
     next(node for node in model["modelTopology"]["node"] if node["op"] == "Tanh")["op"] = "NoSuchOperation"
     (folder / "model.json").write_text(json.dumps(model))
+    resealed(folder)
     with pytest.raises(TinyTimbreError, match="NoSuchOperation"):
         run_bundles([BundleRun(folder, played)])
 
@@ -84,7 +85,8 @@ def test_what_node_says_is_shown(bundles, played, tmp_path):
 def test_a_leak_is_an_error(bundles, played, tmp_path):
     """The same script, made to forget the old states."""
     (tmp_path / "tools").mkdir()
-    (tmp_path / "node_modules").symlink_to(WEB_DIR / "node_modules")
+    for name in ("node_modules", "src"):
+        (tmp_path / name).symlink_to(WEB_DIR / name)
     script = (WEB_DIR / SCRIPT).read_text()
     assert "tf.dispose([now, state])" in script
     (tmp_path / SCRIPT).write_text(script.replace("tf.dispose([now, state])", "tf.dispose([now])"))

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from exported_bundles import settings_of, spec_of
+from exported_bundles import renamed
 
 from tinytimbre.errors import TinyTimbreError
 from tinytimbre.export.bundle import load_bundle, validate_bundle
@@ -78,7 +78,7 @@ def test_another_instrument_keeps_its_latest(bundle, bundles, tmp_path):
     publish(bundle, tmp_path, card="two")
     publish(bundle, tmp_path, card="one")
     flute = shutil.copytree(bundle, tmp_path.parent / f"{tmp_path.name}-flute")
-    (flute / "settings.json").write_text(settings_of(spec_of("gru8"), instrument="flute").to_json())
+    renamed(flute, instrument="flute")
     publish_bundle(flute, card="", to=tmp_path, instrument="flute")
     instruments = read_index(tmp_path)["instruments"]
     assert list(instruments) == ["flute", "violin"]
@@ -108,7 +108,7 @@ def test_an_unlisted_version_of_another_instrument_becomes_its_latest(bundle, bu
     second = publish(bundle, tmp_path, card="two")
     (tmp_path / "index.json").write_text(stale)
     flute = shutil.copytree(bundle, tmp_path.parent / f"{tmp_path.name}-flute")
-    (flute / "settings.json").write_text(settings_of(spec_of("gru8"), instrument="flute").to_json())
+    renamed(flute, instrument="flute")
     publish_bundle(flute, card="", to=tmp_path, instrument="flute")
     assert read_index(tmp_path)["instruments"]["violin"]["latest"] == second.name
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tinytimbre.export.topology import find_weights, tidy
+from tinytimbre.export.compaction import Graph
+from tinytimbre.export.topology import find_weights, named
 
 
 def test_weights_are_found_under_another_shape():
@@ -33,25 +34,30 @@ def placeholder(name, *sizes):
     }
 
 
-def test_tidying_renames_merges_and_drops_notes():
+def test_weights_come_first_under_their_names_and_in_their_order():
     nodes = [
         placeholder("inputs", 1, 2),
         placeholder("state", 1, 0),
-        {"name": "k", "op": "Const", "input": ["^inputs"], "attr": {}},
-        {"name": "axis_1", "op": "Const", "attr": {}},
-        {"name": "axis", "op": "Const", "attr": {}},
-        {"name": "two", "op": "AddN", "input": ["k", "s:1"], "attr": {"N": {"i": "2"}, "_grappler": {"b": True}}},
-        {"name": "s", "op": "Split", "input": ["axis_1", "inputs", "^axis_1"], "device": "/device:CPU:0", "attr": {}},
+        {"name": "axis", "op": "Const"},
+        {"name": "k", "op": "Const"},
+        {"name": "b", "op": "Const"},
+        {"name": "controls", "op": "AddN", "input": ["k", "b"], "attr": {"N": {"i": "2"}, "T": {"type": "DT_FLOAT"}}},
+        {"name": "next_state", "op": "Identity", "input": ["state"]},
     ]
-    tensors = {"k": np.ones(2), "axis": np.array(1), "axis_1": np.array(1)}
-    model = {"format": "graph-model", "generatedBy": "x", "modelTopology": {"node": nodes, "library": {}}}
-    tidied = tidy(model, names={"k": "head_kernel"}, constants={"axis", "axis_1"}, tensors=tensors)
-    by_name = {node["name"]: node for node in tidied["modelTopology"]["node"]}
+    tensors = {"k": np.ones(2), "b": np.zeros(2), "axis": np.array(1)}
+    ends = [
+        {name: {"name": f"{name}:0"} for name in side} for side in (("inputs", "state"), ("controls", "next_state"))
+    ]
+    model = {"modelTopology": {"node": nodes}, "signature": dict(zip(("inputs", "outputs"), ends, strict=True))}
+    graph = named(Graph(model, tensors), {"b": "head_bias", "k": "head_kernel"})
+    by_name = {node["name"]: node for node in graph.nodes}
 
-    assert list(by_name) == ["head_kernel", "axis", "inputs", "state", "two", "s"]
-    assert by_name["two"] == {"name": "two", "op": "AddV2", "input": ["head_kernel", "s:1"], "attr": {}}
-    assert by_name["s"] == {"name": "s", "op": "Split", "input": ["axis", "inputs", "^axis"], "attr": {}}
-    assert "input" not in by_name["head_kernel"]
+    assert list(by_name)[:3] == ["head_bias", "head_kernel", "axis"]
+    assert by_name["controls"]["op"] == "AddV2"
+    assert by_name["controls"]["input"] == ["head_kernel", "head_bias"]
+    assert by_name["controls"]["attr"] == {"T": {"type": "DT_FLOAT"}}
     # TensorFlow.js reads a missing size as NaN and refuses every input.
-    assert tidied["signature"]["inputs"]["state"]["tensorShape"] == {"dim": [{"size": "1"}, {"size": "0"}]}
-    assert tidied.keys() == {"format", "signature", "modelTopology"}
+    sizes = by_name["state"]["attr"]["shape"]["shape"]["dim"]
+    assert sizes == [{"size": "1"}, {"size": "0"}]
+    assert graph.tensors.keys() == {"head_kernel", "head_bias", "axis"}
+    assert graph.ends == {"inputs", "state", "controls", "next_state"}

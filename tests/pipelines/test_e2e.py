@@ -23,6 +23,7 @@ from nbclient import NotebookClient
 
 from benchmarks.comparison import compare, snapshot
 from pipelines.workspace import Workspace
+from tinytimbre.config import load_config
 from tinytimbre.report.tables import METRIC_COLUMNS
 
 pytestmark = pytest.mark.e2e
@@ -136,7 +137,9 @@ def test_the_tables_hold_every_trial_and_candidate(sweep: Sweep) -> None:
     candidates = pd.read_parquet(selection / "candidates.parquet")
     assert len(trials) == 8
     assert set(trials["status"]) == {"done", "stopped"}
-    assert len(candidates) == 3 * (trials["status"] == "done").sum()
+    quantisations = load_config(SMOKE).export.quantisations
+    assert set(candidates["quantisation"]) == set(quantisations)
+    assert len(candidates) == len(quantisations) * (trials["status"] == "done").sum()
     assert (candidates["status"] == "evaluated").all()
     # Both compute in float32; see TFJS_TOLERANCE.
     assert candidates["tfjs_max_abs_error"].max() < 1e-5

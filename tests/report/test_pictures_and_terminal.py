@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import get_args
 
 import pytest
 import rich.console
 from PIL import Image
 from synthetic_sweep import sweep_tables
 
-from tinytimbre.report.figure import write_figure
+from tinytimbre.config import Quantisation
+from tinytimbre.report.figure import KINDS, MARKERS, write_figure
 from tinytimbre.report.tables import SweepTables, why_no_verdict
 from tinytimbre.report.terminal import front_table, summary_table
 
@@ -56,6 +58,10 @@ def test_figure_is_an_image(sweep, tmp_path, metric):
     write_figure(sweep, output=tmp_path / "deep" / "front.png", metric=metric)
     with Image.open(tmp_path / "deep" / "front.png") as image:
         assert image.width > 1000
+
+
+def test_every_quantisation_has_its_mark():
+    assert {KINDS.get(quantisation, quantisation) for quantisation in get_args(Quantisation)} == MARKERS.keys()
 
 
 def test_figure_is_the_same_each_time(sweep, tmp_path):

@@ -12,13 +12,15 @@ from __future__ import annotations
 import abc
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import tensorflow as tf
 
 from tinytimbre.decoders.spec import N_INPUTS, DecoderSpec
 from tinytimbre.synthesis.reverb import Reverb, initial_weights
+
+View = Callable[[str, tf.Variable], tf.Tensor]
 
 # Biases of the head before training, in the units of exp_sigmoid's input. -2 gives 0.018, a usual level of a
 # played note; -5 is ddsp's own start for noise (its FilteredNoise has initial_bias=-5).
@@ -53,6 +55,22 @@ def exp_sigmoid(x: tf.Tensor) -> tf.Tensor:
     return 2.0 * tf.sigmoid(x) ** math.log(10.0) + 1e-7
 
 
+class _Viewed(Mapping[str, tf.Tensor]):
+    """Weights as a view shows them, each made where it is used."""
+
+    def __init__(self, variables: Mapping[str, tf.Variable], view: View) -> None:
+        self._variables, self._view = variables, view
+
+    def __getitem__(self, name: str) -> tf.Tensor:
+        return self._view(name, self._variables[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._variables)
+
+    def __len__(self) -> int:
+        return len(self._variables)
+
+
 @tf.custom_gradient
 def trained_exp_sigmoid(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
     """`exp_sigmoid` for training: the derivative from the value, where TensorFlow would raise to a power once more."""
@@ -69,7 +87,8 @@ class Decoder(tf.Module, abc.ABC):
         self.spec = spec
         self._rng = np.random.default_rng(seed)
         self._input_range = input_range
-        self._weights: dict[str, tf.Variable] = {}
+        self._trained: dict[str, tf.Variable] = {}
+        self._view: View | None = None
         self._build_body()
         self._add("head_kernel", self._glorot(spec.width, spec.n_controls) * 0.5)
         self._add("head_bias", self._head_bias())
@@ -91,6 +110,10 @@ class Decoder(tf.Module, abc.ABC):
     def _step_features(self, inputs: tf.Tensor, state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """([batch, 2], [batch, state_size]) -> ([batch, width], [batch, state_size])."""
 
+    @abc.abstractmethod
+    def _block_features(self, inputs: tf.Tensor, state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """([frames, 2], [1, state_size]) -> ([frames, width], [1, state_size]), unrolled."""
+
     def __call__(self, inputs: tf.Tensor) -> tf.Tensor:
         """Controls of whole sequences.
 
@@ -109,6 +132,19 @@ class Decoder(tf.Module, abc.ABC):
         features, next_state = self._step_features(inputs, state)
         return exp_sigmoid(self._head(features)), next_state
 
+    def block(self, inputs: tf.Tensor, state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """A fixed number of frames of one sequence without a loop, for graphs that must not have one.
+
+        Args:
+            inputs: float32 [frames, 2], frames known when the graph is made.
+            state: float32 [1, state_size] after the frame before; `initial_state(1)` at the start.
+
+        Returns:
+            Controls [frames, C] and the state [1, state_size] after the last frame.
+        """
+        features, next_state = self._block_features(inputs, state)
+        return exp_sigmoid(self._head(features)), next_state
+
     def initial_state(self, batch: int) -> tf.Tensor:
         """Zeros [batch, state_size]."""
         return tf.zeros([batch, self.spec.state_size])
@@ -116,16 +152,29 @@ class Decoder(tf.Module, abc.ABC):
     @property
     def weights(self) -> dict[str, tf.Variable]:
         """The trained variables by name."""
-        return self._weights
+        return self._trained
+
+    def compute_through(self, view: View) -> None:
+        """Computes with what ``view(name, variable)`` gives in a weight's place, such as the rounded weight.
+
+        `weights`, `get_weights` and `set_weights` stay those of the variables. Functions that were compiled before do
+        not change.
+        """
+        self._view = view
+
+    @property
+    def _weights(self) -> Mapping[str, tf.Tensor]:
+        """What the decoder computes with."""
+        return self._trained if self._view is None else _Viewed(self._trained, self._view)
 
     @property
     def reverb(self) -> Reverb | None:
         """The room its sound is to be played in, as trained so far; None without one."""
-        return Reverb.from_weights(self._weights[REVERB].numpy()) if self.spec.reverb_bands else None
+        return Reverb.from_weights(self._trained[REVERB].numpy()) if self.spec.reverb_bands else None
 
     def get_weights(self) -> dict[str, np.ndarray]:
         """Copies of all weights, float32, by name."""
-        return {name: variable.numpy() for name, variable in self._weights.items()}
+        return {name: variable.numpy() for name, variable in self._trained.items()}
 
     def set_weights(self, weights: dict[str, np.ndarray]) -> None:
         """Takes weights as `get_weights` gives them.
@@ -133,9 +182,9 @@ class Decoder(tf.Module, abc.ABC):
         Raises:
             ValueError: a name is missing, unknown, or has another shape.
         """
-        if weights.keys() != self._weights.keys():
-            raise ValueError(f"weights must be {sorted(self._weights)}, got {sorted(weights)}")
-        for name, variable in self._weights.items():
+        if weights.keys() != self._trained.keys():
+            raise ValueError(f"weights must be {sorted(self._trained)}, got {sorted(weights)}")
+        for name, variable in self._trained.items():
             if tuple(weights[name].shape) != tuple(variable.shape):
                 raise ValueError(f"{name} must have shape {tuple(variable.shape)}, got {weights[name].shape}")
             variable.assign(weights[name])
@@ -144,7 +193,7 @@ class Decoder(tf.Module, abc.ABC):
         return tf.matmul(features, self._weights["head_kernel"]) + self._weights["head_bias"]
 
     def _add(self, name: str, value: np.ndarray) -> None:
-        self._weights[name] = tf.Variable(value.astype(np.float32), name=name)
+        self._trained[name] = tf.Variable(value.astype(np.float32), name=name)
 
     def _glorot(self, *shape: int) -> np.ndarray:
         """Uniform in +- sqrt(6 / (fan in + fan out)), Glorot and Bengio 2010."""

@@ -14,6 +14,8 @@ import tensorflow as tf
 from tinytimbre.decoders.base import Decoder, input_kernel_shape
 from tinytimbre.decoders.spec import N_INPUTS
 
+AddBias = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
 
 class CnnDecoder(Decoder):
     """``depth`` blocks ``x + pointwise(relu(conv(x)))`` of ``width`` channels, after a pointwise input layer."""
@@ -36,27 +38,42 @@ class CnnDecoder(Decoder):
         return tf.nn.relu(x)
 
     def _step_features(self, inputs: tf.Tensor, state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        x, width, offset = self._entry(inputs), self.spec.width, 0
-        next_state = []
-        for block, dilation in enumerate(self.spec.dilations):
-            size = (self.spec.kernel_size - 1) * dilation * width
-            past = state[:, offset : offset + size]
-            step = dilation * width
-            taps = [past[:, tap * step : tap * step + width] for tap in range(self.spec.kernel_size - 1)]
-            next_state += [past[:, width:], x]
-            x = self._block(block, x, tf.concat([*taps, x], axis=-1))
-            offset += size
+        x, next_state = self._entry(inputs), []
+        for block, past in enumerate(self._pasts(state)):
+            # Between two taps of a dilated convolution lies a piece that only waits.
+            taps = past if self.spec.dilations[block] == 1 else past[::2]
+            next_state += [*past[1:], x]
+            # The converter fuses a bias that is added as such, and takes a plain sum apart.
+            x = self._block(block, x, tf.concat([*taps, x], axis=-1), add_bias=tf.nn.bias_add)
         return tf.nn.relu(x), tf.concat(next_state, axis=-1) if next_state else state
+
+    def _block_features(self, inputs: tf.Tensor, state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        x, frames, next_state = self._entry(inputs), inputs.shape[0], []
+        sizes = [(self.spec.kernel_size - 1) * dilation * self.spec.width for dilation in self.spec.dilations]
+        for block, past in enumerate(tf.split(state, sizes, axis=-1) if sizes else []):
+            dilation = self.spec.dilations[block]
+            seen = tf.concat([tf.reshape(past, [-1, self.spec.width]), x], axis=0)
+            next_state.append(tf.reshape(seen[frames:], [1, -1]))
+            taps = [seen[tap * dilation : tap * dilation + frames] for tap in range(self.spec.kernel_size)]
+            x = self._block(block, x, tf.concat(taps, axis=-1), add_bias=tf.nn.bias_add)
+        return tf.nn.relu(x), tf.concat(next_state, axis=-1) if next_state else state
+
+    def _pasts(self, state: tf.Tensor) -> list[list[tf.Tensor]]:
+        """The state cut once, where any block reads it: for each block and tap its input, then what only waits."""
+        width, taps = self.spec.width, self.spec.kernel_size - 1
+        sizes = [[width, (d - 1) * width][: 1 + (d > 1)] * taps for d in self.spec.dilations]
+        pieces = iter(tf.split(state, [size for own in sizes for size in own], axis=-1) if sizes else [])
+        return [[next(pieces) for _ in own] for own in sizes]
 
     def _entry(self, inputs: tf.Tensor) -> tf.Tensor:
         return tf.matmul(inputs, self._weights["input_kernel"]) + self._weights["input_bias"]
 
-    def _block(self, block: int, x: tf.Tensor, taps: tf.Tensor) -> tf.Tensor:
+    def _block(self, block: int, x: tf.Tensor, taps: tf.Tensor, *, add_bias: AddBias = tf.add) -> tf.Tensor:
         """One residual block; the convolution is one product over its taps, oldest first."""
         width = self.spec.width
         kernel = tf.reshape(self._weights[f"conv{block}_kernel"], [self.spec.kernel_size * width, width])
         hidden = tf.nn.relu(tf.matmul(taps, kernel) + self._weights[f"conv{block}_bias"])
-        return x + (tf.matmul(hidden, self._weights[f"mix{block}_kernel"]) + self._weights[f"mix{block}_bias"])
+        return x + add_bias(tf.matmul(hidden, self._weights[f"mix{block}_kernel"]), self._weights[f"mix{block}_bias"])
 
 
 def causal_taps(x: tf.Tensor, *, taps: int, dilation: int) -> tf.Tensor:

@@ -47,6 +47,14 @@ class GruDecoder(Decoder):
         hidden = _cell(projected, state, weights["gru_recurrent_kernel"], weights["gru_recurrent_bias"])
         return self._dense(hidden), hidden
 
+    def _block_features(self, inputs: tf.Tensor, state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        weights, hidden = self._weights, []
+        projected = tf.matmul(inputs, weights["gru_kernel"]) + weights["gru_bias"]
+        for row in tf.split(projected, projected.shape[0], axis=0):
+            state = _cell(row, state, weights["gru_recurrent_kernel"], weights["gru_recurrent_bias"])
+            hidden.append(state)
+        return self._dense(tf.concat(hidden, axis=0)), state
+
     def _dense(self, hidden: tf.Tensor) -> tf.Tensor:
         for layer in range(self.spec.depth):
             hidden = tf.nn.relu(

@@ -12,6 +12,7 @@ import dataclasses
 import json
 import math
 import pathlib
+import zlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +20,14 @@ import numpy as np
 
 from tinytimbre.config import Quantisation
 from tinytimbre.errors import TinyTimbreError
+from tinytimbre.export.packing import is_packed, packed_length, unpack
 from tinytimbre.export.settings import SETTINGS_FILE, BundleSettings, read_settings
 
 if TYPE_CHECKING:
     from tinytimbre.decoders import Decoder
 
 MODEL_FILE, WEIGHTS_FILE = "model.json", "weights.bin"
+STORED_TYPES = ("float32", "int32", "bool", "float16", "uint16", "uint8")
 BUNDLE_FILES = (MODEL_FILE, WEIGHTS_FILE, SETTINGS_FILE)
 
 
@@ -64,7 +67,7 @@ def export_bundle(
         ValueError: `settings` describe another decoder or another room.
         TinyTimbreError: a weight is not finite.
     """
-    from tinytimbre.export.converter import convert_decoder, write_graph
+    from tinytimbre.export.graphs import convert_decoder, write_graph
 
     if settings.decoder != decoder.spec:
         raise ValueError(f"settings describe {settings.decoder}, the decoder is {decoder.spec}")
@@ -76,7 +79,7 @@ def export_bundle(
     for quantisation in quantisations:
         path = pathlib.Path(output) / quantisation
         write_graph(graph, quantisation=quantisation, output=path)
-        own = settings.model_copy(update={"quantisation": quantisation})
+        own = settings.model_copy(update={"quantisation": quantisation, "checksum": checksum(path)})
         (path / SETTINGS_FILE).write_text(own.to_json(), encoding="utf-8")
         bundles.append(Bundle(path=path, quantisation=quantisation, settings=own))
     return bundles
@@ -90,7 +93,7 @@ def load_bundle(bundle_dir: str | pathlib.Path) -> LoadedBundle:
     """
     from tinytimbre.decoders.base import REVERB, build_decoder
 
-    settings, tensors = read_settings(bundle_dir), read_tensors(bundle_dir)
+    settings, tensors = validate_bundle(bundle_dir), read_tensors(bundle_dir)
     if settings.reverb is not None:  # the only weight that is no tensor of the graph
         tensors[REVERB] = settings.reverb.to_weights()
     decoder = build_decoder(settings.decoder, seed=0)
@@ -111,15 +114,16 @@ def validate_bundle(bundle_dir: str | pathlib.Path) -> BundleSettings:
     """Checks that a folder holds a whole bundle, without TensorFlow; gives its settings.
 
     Raises:
-        TinyTimbreError: a file is missing, unreadable, cut short, or of another format version.
+        TinyTimbreError: a file is missing, unreadable, cut short, changed, or of another format version.
     """
-    settings = read_settings(bundle_dir)
-    read_tensors(bundle_dir)
+    settings, folder = read_settings(bundle_dir), pathlib.Path(bundle_dir)
+    read_tensors(folder)
+    _check_sum(folder, settings)
     return settings
 
 
 def read_tensors(bundle_dir: str | pathlib.Path) -> dict[str, np.ndarray]:
-    """All constants of a bundle's graph by name, dequantised to float32 (or int32) as TensorFlow.js does.
+    """All constants of a bundle's graph by name, dequantised to float32 (or int32) as every reader must.
 
     Raises:
         TinyTimbreError: a file is missing or unreadable, or its length is not what model.json says.
@@ -127,20 +131,51 @@ def read_tensors(bundle_dir: str | pathlib.Path) -> dict[str, np.ndarray]:
     folder = pathlib.Path(bundle_dir)
     entries = _manifest(folder)
     data = _read(folder / WEIGHTS_FILE)
-    sizes = [math.prod(entry["shape"]) * _stored_dtype(entry).itemsize for entry in entries]
+    sizes = [_stored_length(entry, folder=folder) for entry in entries]
     if len(data) != sum(sizes):
-        raise TinyTimbreError(
-            f"{WEIGHTS_FILE} must hold {sum(sizes)} bytes, as {MODEL_FILE} says",
-            got=f"{folder / WEIGHTS_FILE}: {len(data)} bytes",
-            cause="the copy was cut short, or files of two models were mixed",
-            remedy="copy the folder again, or export the model again",
+        raise _misfit(
+            f"{WEIGHTS_FILE} must hold {sum(sizes)} bytes, as {MODEL_FILE} says", folder, f"{len(data)} bytes"
         )
     ends = np.cumsum(sizes)
     return {e["name"]: _decode(e, data[end - n : end]) for e, n, end in zip(entries, sizes, ends, strict=True)}
 
 
+def checksum(bundle_dir: str | pathlib.Path) -> str:
+    """CRC-32 of model.json followed by weights.bin, as eight hexadecimal digits."""
+    folder = pathlib.Path(bundle_dir)
+    return f"{zlib.crc32(_read(folder / MODEL_FILE) + _read(folder / WEIGHTS_FILE)):08x}"
+
+
+def _check_sum(folder: pathlib.Path, settings: BundleSettings) -> None:
+    """Version 1 has none; from version 2 on, what was exported is what is read."""
+    found = checksum(folder)
+    if settings.format_version > 1 and found != settings.checksum:
+        rule = f"{MODEL_FILE} and {WEIGHTS_FILE} must be those that {SETTINGS_FILE} was written for"
+        raise _misfit(rule, folder, f"checksum {found}, not {settings.checksum or 'given'}")
+
+
+def _misfit(rule: str, folder: pathlib.Path, got: str) -> TinyTimbreError:
+    return TinyTimbreError(
+        rule,
+        got=f"{folder}: {got}",
+        cause="the copy was cut short, a file was changed, or files of two models were mixed",
+        remedy="copy the folder again, or export the model again",
+    )
+
+
+def _stored_length(entry: dict[str, Any], *, folder: pathlib.Path) -> int:
+    try:
+        if is_packed(entry):
+            return packed_length(entry)
+        return int(math.prod(entry["shape"])) * _stored_dtype(entry).itemsize
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise _misfit(f"{MODEL_FILE} must list tensors that can be read", folder, f"{entry}: {error}") from error
+
+
 def _decode(entry: dict[str, Any], data: bytes) -> np.ndarray:
-    """One tensor; tfjs-core's ``decodeWeights``: stored * scale + min in double precision, then float32."""
+    """One tensor; unless it is packed, tfjs-core's ``decodeWeights``: stored * scale + min in double, then float32."""
+    if is_packed(entry):
+        return unpack(data, entry)
     stored = np.frombuffer(data, _stored_dtype(entry)).reshape(entry["shape"])
     quantisation = entry.get("quantization", {})
     if "scale" in quantisation:
@@ -149,7 +184,10 @@ def _decode(entry: dict[str, Any], data: bytes) -> np.ndarray:
 
 
 def _stored_dtype(entry: dict[str, Any]) -> np.dtype[Any]:
-    return np.dtype(entry.get("quantization", entry)["dtype"]).newbyteorder("<")
+    dtype = entry.get("quantization", entry)["dtype"]
+    if dtype not in STORED_TYPES:
+        raise ValueError(f"unknown type {dtype!r}")
+    return np.dtype(dtype).newbyteorder("<")
 
 
 def _manifest(folder: pathlib.Path) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from tinytimbre.export.size import BundleSize
 
 # RNNoise, the usual yardstick for real-time networks in a browser: 17.5 network, 7.5 FFT, 10 pitch search, MFLOP/s.
 RNNOISE_MFLOPS = 40.0
+CONVERTER_TYPES = ("float32", "float16", "uint8")
 
 
 class CardMetric(Record):
@@ -211,8 +212,7 @@ def _use(settings: BundleSettings) -> str:
     graph, layout = settings.graph, settings.control_layout
     snippet = f"""```js
 import * as tf from '@tensorflow/tfjs';
-
-const model = await tf.loadGraphModel('model.json');
+{_loading(settings)}
 let state = tf.zeros([1, {graph.state_size}]);
 // For every frame, {settings.frame_rate_hz:g} a second; level is {settings.input} in dB, -80 to 0:
 const pitch = (69 + 12 * Math.log2(f0Hz / 440)) / {settings.input_scaling.midi_range:g};
@@ -229,6 +229,15 @@ state = next;
         f"by their sum), noise magnitudes {layout.noise[0]} to {layout.noise[1] - 1}. "
         "All else is in `settings.json`."
     )
+
+
+def _loading(settings: BundleSettings) -> str:
+    """TensorFlow.js reads its own quantisations; the others need the repository's loader."""
+    if settings.quantisation in CONVERTER_TYPES:
+        return "\nconst model = await tf.loadGraphModel('model.json');"
+    return """import { ioHandler, loadBundle } from './bundle.js'; // web/src of TinyTimbre
+
+const model = await tf.loadGraphModel(ioHandler(await loadBundle('.')));"""
 
 
 def _count(number: int, noun: str) -> str:

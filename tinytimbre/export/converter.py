@@ -1,18 +1,12 @@
-"""The one door to `tensorflowjs`: a decoder's step becomes a TensorFlow.js graph model.
+"""The one door to `tensorflowjs`: functions become graph models, tensors become weight files.
 
-    graph = convert_decoder(decoder, output=folder)              # folder/model.json, folder/weights.bin, float32
-    write_graph(graph, quantisation="uint8", output=other)       # the same conversion, other weights
-
-The converter optimises by value: it drops the addition of a bias that happens to be zero and merges equal tensors.
-So the step is converted once per architecture with random weights, each found again in the result by its values,
-and the trained weights are put in their places. Every weight thus keeps its own name in the graph, and the graph of
-an architecture is the same for every training.
+graph = convert_function(function.get_concrete_function(...), outputs=("controls", "next_state"))
+entries = write_tensors(graph.tensors, path=folder / "weights.bin", quantised={"float16": ["head_kernel"]})
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 import importlib
 import importlib.util
@@ -23,137 +17,74 @@ import sys
 import tempfile
 import types
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from tinytimbre.config import Quantisation
 from tinytimbre.ddsp_door import use_legacy_keras
-from tinytimbre.decoders.base import Decoder, build_decoder
-from tinytimbre.decoders.spec import N_INPUTS, DecoderSpec
-from tinytimbre.export import topology
-from tinytimbre.export.bundle import MODEL_FILE, WEIGHTS_FILE
-from tinytimbre.export.settings import CONTROLS, INPUTS, NEXT_STATE, STATE
+from tinytimbre.export.bundle import MODEL_FILE
+from tinytimbre.export.compaction import Graph
 
 # What tensorflowjs imports for inputs we never give it (decision forests, JAX functions).
 STUBBED = ("tensorflow_decision_forests", "jax", "jax.experimental", "jax.experimental.jax2tf")
 # One file whatever the size: a second request costs a client more than a cache larger than 4 MB.
 ONE_SHARD = 2**40
-Arrays = dict[str, np.ndarray]
 
 
-@dataclasses.dataclass(frozen=True)
-class ConvertedGraph:
-    """A step graph and its tensors.
+def convert_function(function: Any, *, outputs: Sequence[str]) -> Graph:
+    """What tensorflowjs makes of a concrete function, with its variables as constants and a signature.
 
-    Attributes:
-        model: model.json without ``weightsManifest``.
-        weights: float32, by the names of `Decoder.get_weights`, without the room, which is no part of the graph;
-            kernels may be stored in another shape.
-        constants: everything else that is constant: axes, slice bounds, the numbers of exp_sigmoid.
+    Args:
+        function: a concrete function whose arguments are all named.
+        outputs: names of the nodes that are asked for, in the signature's order.
     """
-
-    model: dict[str, Any]
-    weights: Arrays
-    constants: Arrays
-
-
-def convert_decoder(decoder: Decoder, *, output: str | pathlib.Path | None = None) -> ConvertedGraph:
-    """Converts ``decoder.step``; writes the float32 model into the folder ``output`` if one is given.
-
-    The graph takes ``inputs`` [1, 2] and ``state`` [1, state_size] and gives ``controls`` [1, C] and ``next_state``
-    [1, state_size], all float32; it has no loops.
-    """
-    template = _convert_architecture(decoder.spec.without_reverb())
-    trained = decoder.get_weights()
-    weights = {name: trained[name].reshape(value.shape) for name, value in template.weights.items()}
-    graph = dataclasses.replace(template, weights=weights)
-    if output is not None:
-        write_graph(graph, quantisation="float32", output=output)
-    return graph
-
-
-def write_graph(graph: ConvertedGraph, *, quantisation: Quantisation, output: str | pathlib.Path) -> None:
-    """Writes ``model.json`` and ``weights.bin`` into the folder ``output`` with tensorflowjs' own quantisation.
-
-    float16 stores every weight in 16 bits. uint8 stores matrices in 8 bits, affine per tensor; vectors (the biases)
-    stay in 16 bits, because a step of 1/255 of a bias vector's range would shift whole controls by tenths of a dB
-    for a few bytes saved. Constants are never quantised: TF.js needs its axes and bounds exact.
-    """
-    output = pathlib.Path(output)
-    output.mkdir(parents=True, exist_ok=True)
-    tensors = {**graph.weights, **graph.constants}
-    with _quiet():
-        manifest = _tensorflowjs("write_weights").write_weights(
-            [[{"name": name, "data": value} for name, value in tensors.items()]],
-            str(output),
-            shard_size_bytes=ONE_SHARD,
-            write_manifest=False,
-            quantization_dtype_map=_quantised_names(graph.weights, quantisation),
-        )
-    (output / manifest[0]["paths"][0]).replace(output / WEIGHTS_FILE)
-    manifest[0]["paths"] = [WEIGHTS_FILE]
-    text = json.dumps({**graph.model, "weightsManifest": manifest}, separators=(",", ":"), allow_nan=False)
-    (output / MODEL_FILE).write_text(text, encoding="utf-8")
-
-
-def _quantised_names(weights: Arrays, quantisation: Quantisation) -> dict[str, list[str]] | None:
-    if quantisation == "float32":
-        return None
-    if quantisation == "float16":
-        return {"float16": list(weights)}
-    vectors = [name for name, value in weights.items() if value.ndim < 2]
-    return {"uint8": [name for name in weights if name not in vectors], "float16": vectors}
-
-
-@functools.lru_cache(maxsize=256)
-def _convert_architecture(spec: DecoderSpec) -> ConvertedGraph:
-    """The graph of an architecture, with random weights under the decoder's names."""
-    decoder = build_decoder(spec, seed=0)
-    rng = np.random.default_rng(0)
-    weights = {k: rng.normal(size=v.shape).astype(np.float32) for k, v in decoder.get_weights().items()}
-    decoder.set_weights(weights)
-    with tempfile.TemporaryDirectory(prefix="tinytimbre-convert-") as folder:
-        model, tensors = _run_converter(_frozen_step(decoder), folder=pathlib.Path(folder))
-    names = topology.find_weights(tensors, weights)
-    model = topology.tidy(model, names=names, constants=tensors.keys() - names.keys(), tensors=tensors)
-    found = {weight: tensors[node] for node, weight in names.items()}
-    constants = {n["name"] for n in model["modelTopology"]["node"] if n["op"] == "Const"} - found.keys()
-    return ConvertedGraph(
-        model=model,
-        weights={name: found[name] for name in weights},
-        constants={name: tensors[name] for name in sorted(constants)},
-    )
-
-
-def _frozen_step(decoder: Decoder) -> bytes:
-    """A serialised GraphDef of one step, with the weights as constants and the four tensors under their names."""
-    import tensorflow as tf
     from tensorflow.python.framework import convert_to_constants
 
-    @tf.function(autograph=False)
-    def step(inputs: tf.Tensor, state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        controls, next_state = decoder.step(inputs, state)
-        return tf.identity(controls, name=CONTROLS), tf.identity(next_state, name=NEXT_STATE)
-
-    function = step.get_concrete_function(
-        tf.TensorSpec([1, N_INPUTS], name=INPUTS), tf.TensorSpec([1, decoder.spec.state_size], name=STATE)
-    )
     frozen = convert_to_constants.convert_variables_to_constants_v2(function)
-    return bytes(frozen.graph.as_graph_def().SerializeToString())
+    inputs = [tensor.op.name for tensor in frozen.inputs]
+    with tempfile.TemporaryDirectory(prefix="tinytimbre-convert-") as folder:
+        path = pathlib.Path(folder) / "frozen.pb"
+        path.write_bytes(frozen.graph.as_graph_def().SerializeToString())
+        model, tensors = _converted(path, outputs=outputs)
+    signature = {
+        "inputs": {name: {"name": f"{name}:0"} for name in inputs},
+        "outputs": {name: {"name": f"{name}:0"} for name in outputs},
+    }
+    return Graph({**model, "signature": signature}, tensors)
 
 
-def _run_converter(frozen: bytes, *, folder: pathlib.Path) -> tuple[dict[str, Any], Arrays]:
+def _converted(path: pathlib.Path, *, outputs: Sequence[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The model.json that tensorflowjs writes, without its manifest, and its tensors by node name."""
-    path = folder / "frozen.pb"
-    path.write_bytes(frozen)
+    folder = path.parent
     converter = _tensorflowjs("converters.tf_saved_model_conversion_v2")
     with _quiet():
-        converter.convert_tf_frozen_model(str(path), f"{CONTROLS},{NEXT_STATE}", str(folder))
+        converter.convert_tf_frozen_model(str(path), ",".join(outputs), str(folder))
     model = json.loads((folder / MODEL_FILE).read_text())
     groups = _tensorflowjs("read_weights").read_weights(model.pop("weightsManifest"), str(folder), flatten=True)
     return model, {entry["name"]: np.array(entry["data"]) for entry in groups}
+
+
+def write_tensors(
+    tensors: Mapping[str, np.ndarray], *, path: pathlib.Path, quantised: Mapping[str, Sequence[str]]
+) -> list[dict[str, Any]]:
+    """Writes tensors into one file, some in tensorflowjs' own quantisations; gives the manifest's entries.
+
+    Args:
+        tensors: in the order in which they are written.
+        path: of the file, in a folder that is there.
+        quantised: "float16", "uint8" or "uint16" -> names of the tensors stored so.
+    """
+    with _quiet():
+        [group] = _tensorflowjs("write_weights").write_weights(
+            [[{"name": name, "data": value} for name, value in tensors.items()]],
+            str(path.parent),
+            shard_size_bytes=ONE_SHARD,
+            write_manifest=False,
+            quantization_dtype_map={dtype: list(names) for dtype, names in quantised.items()} or None,
+        )
+    (path.parent / group["paths"][0]).replace(path)
+    return list(group["weights"])
 
 
 def _tensorflowjs(module: str) -> Any:

@@ -21,7 +21,9 @@ from tinytimbre.features.scaling import DB_RANGE, MIDI_RANGE
 from tinytimbre.features.statistics import InstrumentStatistics
 from tinytimbre.synthesis.reverb import Reverb
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+# Version 1 lacks the checksum; nothing else in it reads differently.
+READABLE_VERSIONS = (1, 2)
 SETTINGS_FILE = "settings.json"
 INPUTS, STATE, CONTROLS, NEXT_STATE = "inputs", "state", "controls", "next_state"
 
@@ -73,6 +75,7 @@ class BundleSettings(Record):
     """Contents of ``settings.json``; `make_settings` fills what follows from the decoder and the sweep.
 
     Attributes:
+        checksum: CRC-32 of model.json followed by weights.bin, eight hexadecimal digits; set where they are written.
         hop: samples per frame, sample_rate_hz / frame_rate_hz.
         input: what the level is: A-weighted loudness or RMS energy, both in dB within [-80, 0].
         statistics: pitch and level of the training recordings, the aim of timbre transfer.
@@ -80,12 +83,13 @@ class BundleSettings(Record):
         reverb: the room to play the sound in, see ``docs/reverb.md``; null for none.
     """
 
-    format_version: Literal[1] = 1
+    format_version: Literal[1, 2] = 2
     instrument: str = pydantic.Field(min_length=1)
     sweep: str
     trial_id: str
     features_fingerprint: str = ""
     quantisation: Quantisation = "float32"
+    checksum: str = pydantic.Field("", pattern="^([0-9a-f]{8})?$")
     sample_rate_hz: int = pydantic.Field(gt=0)
     frame_rate_hz: float = pydantic.Field(gt=0)
     hop: int = pydantic.Field(gt=0)
@@ -131,7 +135,7 @@ def make_settings(
     noise_seed: int = 0,
     reverb: Reverb | None = None,
 ) -> BundleSettings:
-    """Settings of a trial's bundle; `tinytimbre.export.bundle.export_bundle` sets the quantisation.
+    """Settings of a trial's bundle; `tinytimbre.export.bundle.export_bundle` sets quantisation and checksum.
 
     Raises:
         ValueError: `reverb` is not what the decoder's specification says; give `Decoder.reverb`.
@@ -191,9 +195,9 @@ def read_settings(bundle_dir: str | pathlib.Path) -> BundleSettings:
 
 def _check_version(values: Any, *, path: pathlib.Path) -> None:
     version = values.get("format_version") if isinstance(values, dict) else None
-    if version != FORMAT_VERSION:
+    if version not in READABLE_VERSIONS:
         raise TinyTimbreError(
-            f"this version reads models of format {FORMAT_VERSION}",
+            f"this version reads models of format {' and '.join(map(str, READABLE_VERSIONS))}",
             got=f"{path}: format_version {version!r}",
             cause="the model was exported by another version of TinyTimbre, or this is another program's file",
             remedy="export it again with this version, or use the version that made it",

@@ -16,8 +16,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOURS = {"gru": "#2563a8", "cnn": "#c2571a"}
-MARKERS = {"float32": "o", "float16": "s", "uint8": "^"}
+MARKERS = {"float32": "o", "float16": "s", "8 bits": "^", "6, 4 bits": "v", "tuned": "D"}
+KINDS = {
+    "uint8": "8 bits", "int8": "8 bits", "int6": "6, 4 bits", "int4": "6, 4 bits",
+    "tuned4": "tuned", "tuned3": "tuned", "tuned2": "tuned",
+}  # fmt: skip
 COLUMNS = 2
+# As many labels as fit below one panel.
+LEGEND_COLUMNS = 5
 
 
 def write_figure(tables: SweepTables, *, output: pathlib.Path, metric: str = "log_spectral_db") -> None:
@@ -44,7 +50,9 @@ def front_figure(tables: SweepTables, *, metric: str = "log_spectral_db") -> Fig
     for panel in panels[len(names) :]:
         panel.set_axis_off()
     handles, labels = _legend()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize=8.5)
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=LEGEND_COLUMNS * columns, frameon=False, fontsize=8.5
+    )
     return figure
 
 
@@ -91,7 +99,7 @@ def _panel(axes: Axes, data: dict, *, metric: str) -> None:
         axes.plot(
             point["total_brotli"],
             point[metric],
-            MARKERS.get(point["quantisation"], "o"),
+            MARKERS.get(KINDS.get(point["quantisation"], point["quantisation"]), "o"),
             color=COLOURS.get(point["decoder"], "#666666"),
             markersize=5,
             alpha=0.75,

@@ -21,7 +21,7 @@ from tinytimbre.sweep.space import expand
 TRAINING_VERSION = 2
 """Raise it with every change that alters what a trial learns: ids follow it, and trials are trained anew."""
 
-SETTINGS_BYTES = 1_500
+SETTINGS_BYTES = 1_400
 ROOM_BYTES, ROOM_NUMBER_BYTES = 110, 8
 
 
@@ -149,9 +149,9 @@ def estimated_bytes(decoder: DecoderSpec) -> int:
     The graph's size follows from its nodes; the figures were read off exported ones and hold within a tenth.
     """
     if decoder.kind == "gru":
-        graph = 5_500 + 860 * decoder.depth
+        graph = 2_800 + 420 * decoder.depth
     else:
-        graph = 3_300 + decoder.depth * (2_500 + 570 * decoder.kernel_size)
+        graph = 1_800 + decoder.depth * (930 + 25 * decoder.kernel_size)
     # The room's numbers are text in settings.json.
     room = ROOM_BYTES + ROOM_NUMBER_BYTES * 2 * decoder.reverb_bands if decoder.reverb_bands else 0
     return graph + 2 * decoder.without_reverb().parameters + SETTINGS_BYTES + room

@@ -5,6 +5,8 @@
                       curve.jsonl         losses along the way
                       rung-<k>.json       the result of a rung
                       weights-<k>.npz     averaged weights at the end of that rung
+                      tuning-<key>.npz    where to continue fine-tuning for a quantisation
+                      tuned-<key>.npz     what came of it
 
 A finished rung is never trained again; a killed one continues from its checkpoint. Two sweeps may share a store:
 `lock` makes one wait for the other's trial and then find it done.
@@ -106,6 +108,24 @@ class TrialStore:
     def write_weights(self, trial_id: str, *, rung: int, weights: dict[str, np.ndarray]) -> None:
         """Keeps the averaged weights at the end of a rung."""
         self._write_arrays(trial_id, f"weights-{rung}.npz", weights)
+
+    def tuning(self, trial_id: str, key: str) -> tuple[int, dict[str, np.ndarray]] | None:
+        """Step and state to continue tuning from, None at the start; see `tinytimbre.sweep.tuning`."""
+        arrays = self._read_arrays(self.folder(trial_id) / f"tuning-{key}.npz")
+        return None if arrays is None else (int(arrays.pop(STEP_KEY)), arrays)
+
+    def write_tuning(self, trial_id: str, key: str, *, step: int, state: dict[str, np.ndarray]) -> None:
+        """Replaces the checkpoint of a tuning."""
+        self._write_arrays(trial_id, f"tuning-{key}.npz", {STEP_KEY: np.array(step), **state})
+
+    def tuned(self, trial_id: str, key: str) -> dict[str, np.ndarray] | None:
+        """The tuned weights, None while there are none."""
+        return self._read_arrays(self.folder(trial_id) / f"tuned-{key}.npz")
+
+    def write_tuned(self, trial_id: str, key: str, *, weights: dict[str, np.ndarray]) -> None:
+        """Keeps the tuned weights; the checkpoint has done its work."""
+        self._write_arrays(trial_id, f"tuned-{key}.npz", weights)
+        (self.folder(trial_id) / f"tuning-{key}.npz").unlink(missing_ok=True)
 
     def load_decoder(self, trial_id: str, *, rung: int | None = None) -> Decoder:
         """The trained decoder, of the last finished rung or of `rung`.

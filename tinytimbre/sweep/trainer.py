@@ -98,7 +98,7 @@ class _Run:
         past_secs = RESPONSE_SECS if any(trial.decoder.reverb_bands for trial in trials) else 0.0
         with clock.part("data"):
             train, validation = (
-                _pool(read_features(features_dir, split=split, instrument=instrument), config, past_secs=past_secs)
+                clip_pool(read_features(features_dir, split=split, instrument=instrument), config, past_secs=past_secs)
                 for split in ("train", "validation")
             )
         with clock.part("building"):
@@ -257,7 +257,8 @@ def clip_shape(config: SweepConfig) -> ClipShape:
     )
 
 
-def _pool(takes: list[TakeFeatures], config: SweepConfig, *, past_secs: float) -> ClipPool:
+def clip_pool(takes: list[TakeFeatures], config: SweepConfig, *, past_secs: float) -> ClipPool:
+    """Takes as clips of the length and number that the configuration asks for, each with its past."""
     return ClipPool(
         takes,
         shape=clip_shape(config),

@@ -53,12 +53,16 @@ def gain_matrix(noise_bands: int, *, size: int) -> np.ndarray:
     Returns:
         float32 [noise_bands, size // 2 + 1].
     """
+    spectrum = np.fft.rfft(impulse_responses(noise_bands), n=size, axis=-1)
+    return np.real(spectrum * np.conj(_delay(response_size(noise_bands) // 2, size=size))).astype(np.float32)
+
+
+def impulse_responses(noise_bands: int) -> np.ndarray:
+    """Windowed causal response of each band alone, float64 [noise_bands, response_size]; a filter is their sum."""
     taps = response_size(noise_bands)
     responses = np.fft.irfft(np.eye(noise_bands), n=taps, axis=-1)
     window = np.fft.fftshift(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(taps) / taps))
-    causal = np.fft.fftshift(responses * window, axes=-1)
-    spectrum = np.fft.rfft(causal, n=size, axis=-1)
-    return np.real(spectrum * np.conj(_delay(taps // 2, size=size))).astype(np.float32)
+    return np.asarray(np.fft.fftshift(responses * window, axes=-1))
 
 
 def noise_spectra(noise: np.ndarray, *, noise_bands: int, size: int) -> np.ndarray:

@@ -12,6 +12,8 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 
+import { ioHandler, loadBundle } from '../src/bundle.js';
+
 // The packages' Node builds are CommonJS.
 const require = createRequire(import.meta.url);
 const tf = require('@tensorflow/tfjs-core');
@@ -29,21 +31,9 @@ async function useBackend(name) {
   await tf.ready();
 }
 
-function readJson(folder, file) {
-  return JSON.parse(readFileSync(path.join(folder, file), 'utf8'));
-}
-
-/** tf.io handler for a bundle on disk: the same artifacts that the browser's HTTP handler makes. */
-function fromFolder(folder) {
-  return {
-    load: () =>
-      tf.io.getModelArtifactsForJSON(readJson(folder, 'model.json'), async (manifest) => {
-        const specs = manifest.flatMap((group) => group.weights);
-        const files = manifest.flatMap((group) => group.paths);
-        const parts = files.map((file) => new Uint8Array(readFileSync(path.join(folder, file))));
-        return [specs, tf.io.concatenateArrayBuffers(parts.map((part) => part.buffer))];
-      }),
-  };
+/** Answers like `fetch`, from the disk. */
+async function fromDisk(file) {
+  return new Response(readFileSync(file));
 }
 
 function readFloats(file, length) {
@@ -86,8 +76,8 @@ async function main(planFile) {
   for (const run of plan.runs) {
     if (run.bundle !== loaded.bundle) {
       loaded.model?.dispose();
-      const model = await loadGraphModel(fromFolder(run.bundle));
-      loaded = { bundle: run.bundle, model, graph: readJson(run.bundle, 'settings.json').graph };
+      const bundle = await loadBundle(run.bundle, { fetch: fromDisk });
+      loaded = { bundle: run.bundle, model: await loadGraphModel(ioHandler(bundle)), graph: bundle.settings.graph };
     }
     const inputs = readFloats(run.inputs, run.frames * loaded.graph.n_inputs);
     writeFileSync(run.controls, runSequence(loaded.model, loaded.graph, inputs, run.frames, onFrame));

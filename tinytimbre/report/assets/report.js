@@ -18,7 +18,8 @@
     return node;
   };
   const bytes = (n) => (n < 1e3 ? `${n} B` : n < 1e6 ? `${+(n / 1e3).toPrecision(3)} KB` : `${+(n / 1e6).toPrecision(3)} MB`);
-  const shape = (quantisation) => ({ float16: "square", uint8: "triangle" })[quantisation] || "circle";
+  const shapes = { float16: "square", uint8: "triangle", int8: "triangle", int6: "inverted", int4: "inverted" };
+  const shape = (quantisation) => (/^tuned/.test(quantisation) ? "diamond" : shapes[quantisation] || "circle");
   const known = (values) => values.filter((value) => value !== null && Number.isFinite(value));
 
   const logTicks = (low, high) => {
@@ -78,6 +79,14 @@
     if (kind === "triangle") {
       const s = size * 1.25;
       return svg("path", { d: `M${x} ${y - s}L${x + s} ${y + s * 0.8}L${x - s} ${y + s * 0.8}Z`, ...attributes }, parent);
+    }
+    if (kind === "inverted") {
+      const s = size * 1.25;
+      return svg("path", { d: `M${x} ${y + s}L${x + s} ${y - s * 0.8}L${x - s} ${y - s * 0.8}Z`, ...attributes }, parent);
+    }
+    if (kind === "diamond") {
+      const s = size * 1.35;
+      return svg("path", { d: `M${x} ${y - s}L${x + s} ${y}L${x} ${y + s}L${x - s} ${y}Z`, ...attributes }, parent);
     }
     return svg("circle", { cx: x, cy: y, r: size * 1.1, ...attributes }, parent);
   };
@@ -219,7 +228,7 @@
     const frontBox = section.querySelector("[data-plot=front]");
     const chosen = +(frontBox.dataset.metric || 0);
     frontBox.replaceChildren();
-    const bar = legend(frontBox, [...colours, ["", "● float32  ■ float16  ▲ uint8"], ["", "— front"], ["", "| interval of the difference to the best"], ["dash", "margin"]]);
+    const bar = legend(frontBox, [...colours, ["", "● float32  ■ float16  ▲ 8 bits  ▼ 6, 4 bits  ◆ tuned"], ["", "— front"], ["", "| interval of the difference to the best"], ["dash", "margin"]]);
     const select = element("select", bar, { ariaLabel: "Metric" });
     instrument.metrics.forEach((metric, index) => element("option", select, { value: index, textContent: data.labels[metric.name], selected: index === chosen }));
     select.addEventListener("change", () => { frontBox.dataset.metric = select.value; draw(section); });

@@ -1,0 +1,127 @@
+"""What few bits cost in quality and save in bytes, with and without fine-tuning for them.
+
+    python benchmarks/tuning.py workspaces/quickstart TRIAL [TRIAL …] [--steps 200]
+
+For each trial of a finished sweep: log spectral distance to its held-out takes (validation and test), difference to
+float32 on average and on the worst take, bytes of the bundle with brotli, and the seconds that tuning took. Tunes in a
+copy; the workspace stays as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pathlib
+import shutil
+import tempfile
+import time
+
+os.environ["TF_USE_LEGACY_KERAS"] = "1"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+
+from tinytimbre.config import TUNED_BITS, Quantisation, SweepConfig, load_config
+from tinytimbre.decoders import Decoder
+from tinytimbre.export.bundle import export_bundle, load_bundle
+from tinytimbre.export.packing import rounded
+from tinytimbre.export.settings import BundleSettings, make_settings
+from tinytimbre.export.size import measure_bundle
+from tinytimbre.features.artifact import load_statistics
+from tinytimbre.features.examples import TakeFeatures, read_features
+from tinytimbre.features.scaling import scale_inputs
+from tinytimbre.quality.metrics import log_spectral_db
+from tinytimbre.sweep import Trial, TrialStore
+from tinytimbre.sweep.tuning import tune_trials, tuned_decoder
+from tinytimbre.synthesis import synthesise
+
+PLAIN: tuple[Quantisation, ...] = ("float32", "float16", "uint8", "int8", "int6", "int4")
+UNTUNED_BITS = (3, 2)
+
+
+def main() -> None:
+    """Prints one table per trial."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("workspace", type=pathlib.Path)
+    parser.add_argument("trials", nargs="+", metavar="TRIAL")
+    parser.add_argument("--steps", type=int, default=200)
+    args = parser.parse_args()
+    config = load_config(args.workspace / "config.yaml")
+    config = config.model_copy(update={"export": config.export.model_copy(update={"tuning_steps": args.steps})})
+    features = max(
+        (args.workspace / "artifacts" / "FeatureExtractor" / "features").iterdir(), key=lambda p: int(p.name)
+    )
+    for trial_id in args.trials:
+        with tempfile.TemporaryDirectory() as folder:
+            shutil.copytree(args.workspace / "trials" / trial_id, pathlib.Path(folder) / "trials" / trial_id)
+            report(trial_id, store=TrialStore(pathlib.Path(folder) / "trials"), features=features, config=config)
+
+
+def report(trial_id: str, *, store: TrialStore, features: pathlib.Path, config: SweepConfig) -> None:
+    """All quantisations of one trial."""
+    trial, decoder = store.trial(trial_id), store.load_decoder(trial_id)
+    statistics = load_statistics(features)[trial.instrument]
+    settings = make_settings(
+        config=config, decoder=trial.decoder, instrument=trial.instrument, trial_id=trial_id, statistics=statistics
+    )
+    takes = [
+        t for split in ("validation", "test") for t in read_features(features, split=split, instrument=trial.instrument)
+    ]
+    spec = trial.decoder
+    shape = f"{spec.kind} {spec.width}x{spec.depth}, {trial.parameters:,} parameters"
+    print(f"\n## {trial.instrument}, {shape}, {len(takes)} takes")
+    print("\n| | LSD, dB | to float32 | worst take | brotli | tuning, s |\n|---|---|---|---|---|---|")
+    reference = distances(decoder, settings, takes)
+    for quantisation in (*PLAIN, *TUNED_BITS):
+        started = time.process_time()
+        made = _decoder(trial, quantisation, store=store, features=features, config=config)
+        seconds = f"{time.process_time() - started:.1f}" if quantisation in TUNED_BITS else ""
+        with tempfile.TemporaryDirectory() as output:
+            [bundle] = export_bundle(made, settings=settings, quantisations=[quantisation], output=output)
+            size = measure_bundle(bundle.path).total_brotli
+            _row(
+                quantisation,
+                distances(load_bundle(bundle.path).decoder, settings, takes),
+                reference,
+                f"{size:,}",
+                seconds,
+            )
+    weights = decoder.get_weights()
+    for bits in UNTUNED_BITS:
+        decoder.set_weights({name: rounded(value, bits=bits) for name, value in weights.items()})
+        _row(f"{bits} bits, not tuned", distances(decoder, settings, takes), reference, "", "")
+
+
+def _decoder(
+    trial: Trial, quantisation: Quantisation, *, store: TrialStore, features: pathlib.Path, config: SweepConfig
+) -> Decoder:
+    if quantisation not in TUNED_BITS:
+        return store.load_decoder(trial.trial_id)
+    tune_trials([trial], quantisation=quantisation, features_dir=str(features), store=store, config=config)
+    return tuned_decoder(trial.trial_id, quantisation=quantisation, store=store, config=config)
+
+
+def _row(name: str, found: np.ndarray, reference: np.ndarray, size: str, seconds: str) -> None:
+    worse = found - reference
+    print(
+        f"| {name} | {found.mean():.3f} | {worse.mean():+.3f} | {worse.max():+.3f} | {size} | {seconds} |", flush=True
+    )
+
+
+def distances(decoder: Decoder, settings: BundleSettings, takes: list[TakeFeatures]) -> np.ndarray:
+    """Log spectral distance of each take, dB."""
+    return np.array([_distance(decoder, settings, take) for take in takes])
+
+
+def _distance(decoder: Decoder, settings: BundleSettings, take: TakeFeatures) -> float:
+    level_db = take.loudness_db if settings.input == "loudness" else take.rms_energy_db
+    controls = decoder(scale_inputs(take.f0_hz, level_db)[np.newaxis]).numpy()[0]
+    audio = synthesise(
+        controls, take.f0_hz, harmonics=settings.harmonics, noise_bands=settings.noise_bands, hop=settings.hop,
+        sample_rate_hz=settings.sample_rate_hz, noise_seed=settings.noise_seed,
+    )  # fmt: skip
+    return log_spectral_db(take.audio, audio, sample_rate_hz=settings.sample_rate_hz)
+
+
+if __name__ == "__main__":
+    main()
