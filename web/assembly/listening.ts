@@ -12,7 +12,7 @@ const LN_10: f64 = 2.302585092994046;
 const LOWEST_HZ: f64 = 46.875;
 const HIGHEST_HZ: f64 = 2093.75;
 /** Of all peaks, the first this close to the highest one is the period (McLeod and Wyvill 2005). */
-const PEAK_SHARE: f32 = 0.9;
+const PEAK_SHARE: f64 = 0.9;
 /** Mean square of what counts as silence to the tracker: -90 dB. */
 const SILENCE: f64 = 1e-9;
 /** Samples beyond full scale are held here; a broken stream must not blind the averages that follow it. */
@@ -225,24 +225,27 @@ function pickPeriod(): void {
   // The slope down from lag 0 is no period.
   while (first < longest && unchecked(correlation[first]) > 0) first++;
   first = max(first, shortest);
-  let highest: f32 = 0;
+  let highest = 0.0;
   for (let lag = first; lag < longest; lag++) {
-    if (isPeak(lag)) highest = max(highest, unchecked(correlation[lag]));
+    if (isPeak(lag)) highest = max(highest, peakHeight(lag));
   }
   if (highest <= 0) return;
   let lag = first;
-  while (!(isPeak(lag) && unchecked(correlation[lag]) >= PEAK_SHARE * highest)) lag++;
-  refine(lag);
+  while (!(isPeak(lag) && peakHeight(lag) >= PEAK_SHARE * highest)) lag++;
+  foundHz = rate / (<f64>lag + peakShift(lag));
+  foundClarity = min(1.0, peakHeight(lag));
 }
 
-/** The top of the parabola through the peak and its neighbours. */
-function refine(lag: i32): void {
+/** How far from `lag` the parabola through a peak and its neighbours is highest, in samples. */
+function peakShift(lag: i32): f64 {
   const before = <f64>unchecked(correlation[lag - 1]);
-  const here = <f64>unchecked(correlation[lag]);
   const after = <f64>unchecked(correlation[lag + 1]);
-  const bend = before - 2.0 * here + after;
-  const shift = bend < 0 ? (0.5 * (before - after)) / bend : 0.0;
-  foundHz = rate / (<f64>lag + shift);
-  foundClarity = max(0.0, min(1.0, here - 0.25 * (before - after) * shift));
+  const bend = before - 2.0 * <f64>unchecked(correlation[lag]) + after;
+  return bend < 0 ? (0.5 * (before - after)) / bend : 0.0;
 }
 
+/** Height of that parabola: between samples, short periods would seem weaker than they are. */
+function peakHeight(lag: i32): f64 {
+  const slope = <f64>unchecked(correlation[lag - 1]) - <f64>unchecked(correlation[lag + 1]);
+  return <f64>unchecked(correlation[lag]) - 0.25 * slope * peakShift(lag);
+}

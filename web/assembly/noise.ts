@@ -131,14 +131,14 @@ function shape(magnitudes: usize): void {
 
 /** Drops what has been read, so that a frame fits. */
 function makeRoom(): void {
-  const spent = resampler.whole;
+  const spent = min(resampler.whole, written);
   const length = mixed.length;
   if (spent <= 0) return;
   const start = changetype<usize>(mixed);
   memory.copy(start, start + (<usize>spent << 2), <usize>(length - spent) << 2);
   memory.fill(start + (<usize>(length - spent) << 2), 0, <usize>spent << 2);
   written -= spent;
-  resampler.whole = 0;
+  resampler.whole -= spent;
 }
 
 /** Adds `n` samples of noise at the context's rate to float32 `out`. */
