@@ -18,10 +18,6 @@ export class ToneTracker {
   /** @param {{silenceDb?: number}} [options]  RMS energy from which a tone can begin */
   constructor({ silenceDb = -50 } = {}) {
     this.silenceDb = silenceDb;
-    this.reset();
-  }
-
-  reset() {
     this.sounding = false;
     this.midi = 0;
     this.misses = 0;
@@ -53,7 +49,9 @@ export class ToneTracker {
   #follow(midi, clarity, energyDb) {
     if (!(clarity >= HOLDS && energyDb > this.silenceDb - QUIETER_DB)) {
       this.misses += 1;
-      if (this.misses >= PATIENCE) this.reset();
+      if (this.misses < PATIENCE) return;
+      this.sounding = false;
+      this.candidate = NaN;
       return;
     }
     this.misses = 0;

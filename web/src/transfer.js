@@ -141,7 +141,7 @@ export class Transfer {
     this.folded = 0;
     /** Octaves that the player asks for, on top. */
     this.wish = 0;
-    this.#measure();
+    this.source = this.#measured();
   }
 
   /** Takes a frame of a tone into account. @param {number} midi @param {number} levelDb */
@@ -150,13 +150,13 @@ export class Transfer {
     this.levels.fade(this.fading);
     this.notes.add(midi);
     this.levels.add(levelDb);
-    this.#measure();
+    this.source = this.#measured();
   }
 
-  #measure() {
+  #measured() {
     const mean = this.levels.mean((level) => level);
     const variance = this.levels.mean((level) => (level - mean) ** 2);
-    this.source = { mean, std: Math.sqrt(Math.max(variance, 0)), p05: this.levels.quantile(0.05) };
+    return { mean, std: Math.sqrt(Math.max(variance, 0)), p05: this.levels.quantile(0.05) };
   }
 
   /** A tone begins at this note: the octave may change now. @param {number} midi */

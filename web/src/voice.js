@@ -59,7 +59,7 @@ export class Voice {
 
   /** Takes a block of input and fills a block of output, of equal length. @param {Float32Array} input @param {Float32Array} output */
   process(input, output) {
-    const { engine, maxBlock = engine.maxBlock } = this;
+    const { maxBlock } = this.engine;
     for (let at = 0; at < output.length; at += maxBlock) {
       this.#block(input.subarray(at, at + maxBlock), output.subarray(at, at + maxBlock));
     }
