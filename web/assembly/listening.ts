@@ -15,6 +15,8 @@ const HIGHEST_HZ: f64 = 2093.75;
 const PEAK_SHARE: f64 = 0.9;
 /** Mean square of what counts as silence to the tracker: -90 dB. */
 const SILENCE: f64 = 1e-9;
+/** A tone that has begun within the later half of the window is looked at alone. */
+const BEGUN: f64 = 0.1;
 /** Samples beyond full scale are held here; a broken stream must not blind the averages that follow it. */
 const LOUDEST: f32 = 4;
 
@@ -41,6 +43,9 @@ let rate: f64 = 16000;
 let shortest: i32 = 0;
 let longest: i32 = 0;
 let width: i32 = 0;
+/** Samples that the tracker looks at now, and the longest period it may find in them. */
+let seen: i32 = 0;
+let farthest: i32 = 0;
 let wave = new StaticArray<f32>(0);
 let correlation = new StaticArray<f32>(0);
 let foundHz: f64 = 0;
@@ -176,14 +181,21 @@ export function heardClarity(): f64 {
   return foundClarity;
 }
 
-/** The last `width` samples without their mean; false for silence. */
+/** The last samples without their mean; false for silence. */
 function takeWave(): bool {
-  const start = changetype<usize>(history) + (<usize>(historyEnd - width) << 2);
-  if (meanSquare(start, width) < SILENCE) return false;
+  const end = changetype<usize>(history) + (<usize>historyEnd << 2);
+  const half = width / 2;
+  const later = meanSquare(end - (<usize>half << 2), half);
+  const earlier = meanSquare(end - (<usize>width << 2), half);
+  if (later + earlier < SILENCE) return false;
+  seen = earlier < BEGUN * later ? half : width;
+  farthest = seen / 2;
+  const start = end - (<usize>seen << 2);
   let mean = 0.0;
-  for (let i = 0; i < width; i++) mean += <f64>load<f32>(start + (<usize>i << 2));
-  const offset = <f32>(mean / <f64>width);
-  for (let i = 0; i < width; i++) unchecked((wave[i] = load<f32>(start + (<usize>i << 2)) - offset));
+  for (let i = 0; i < seen; i++) mean += <f64>load<f32>(start + (<usize>i << 2));
+  const offset = <f32>(mean / <f64>seen);
+  for (let i = 0; i < seen; i++) unchecked((wave[i] = load<f32>(start + (<usize>i << 2)) - offset));
+  for (let i = seen; i < width; i++) unchecked((wave[i] = 0));
   return true;
 }
 
@@ -201,10 +213,10 @@ function correlate(): void {
 /** The normalised square difference of McLeod and Wyvill 2005: 2 r / m, in [-1, 1]. */
 function normalise(): void {
   let m = 0.0;
-  for (let i = 0; i < width; i++) m += 2.0 * square(i);
-  for (let lag = 0; lag <= longest; lag++) {
+  for (let i = 0; i < seen; i++) m += 2.0 * square(i);
+  for (let lag = 0; lag <= farthest; lag++) {
     unchecked((correlation[lag] = m > 1e-12 ? <f32>((2.0 * <f64>correlation[lag]) / m) : 0));
-    m -= square(lag) + square(width - 1 - lag);
+    m -= square(lag) + square(seen - 1 - lag);
   }
 }
 
@@ -223,10 +235,10 @@ function isPeak(lag: i32): bool {
 function pickPeriod(): void {
   let first = 1;
   // The slope down from lag 0 is no period.
-  while (first < longest && unchecked(correlation[first]) > 0) first++;
+  while (first < farthest && unchecked(correlation[first]) > 0) first++;
   first = max(first, shortest);
   let highest = 0.0;
-  for (let lag = first; lag < longest; lag++) {
+  for (let lag = first; lag < farthest; lag++) {
     if (isPeak(lag)) highest = max(highest, peakHeight(lag));
   }
   if (highest <= 0) return;

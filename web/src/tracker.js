@@ -10,6 +10,8 @@ const PATIENCE = 3;
 /** A leap of an octave is believed when it lasts, for it is what trackers err by. */
 const OCTAVE_SIGHTS = 3;
 const OCTAVE_TOLERANCE_SEMITONES = 0.7;
+/** So early in a tone the first pitch is no better known than the next. */
+const YOUNG_SIGHTS = 6;
 /** A tone may fall this far below the level that begins one. */
 const QUIETER_DB = 6;
 
@@ -22,6 +24,8 @@ export class ToneTracker {
     this.midi = 0;
     this.misses = 0;
     this.leaps = 0;
+    /** Sights since the tone began. */
+    this.age = 0;
     /** The last sight that could begin a tone. */
     this.candidate = NaN;
   }
@@ -41,6 +45,7 @@ export class ToneTracker {
     if (!again) return;
     this.sounding = true;
     this.midi = midi;
+    this.age = 0;
     this.misses = 0;
     this.leaps = 0;
   }
@@ -55,9 +60,10 @@ export class ToneTracker {
       return;
     }
     this.misses = 0;
+    this.age += 1;
     const leap = Math.abs(midi - this.midi);
     const octaves = Math.round(leap / 12);
-    const suspect = octaves > 0 && Math.abs(leap - 12 * octaves) <= OCTAVE_TOLERANCE_SEMITONES;
+    const suspect = this.age > YOUNG_SIGHTS && octaves > 0 && Math.abs(leap - 12 * octaves) <= OCTAVE_TOLERANCE_SEMITONES;
     this.leaps = suspect ? this.leaps + 1 : 0;
     if (!suspect || this.leaps >= OCTAVE_SIGHTS) {
       this.midi = midi;

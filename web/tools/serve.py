@@ -25,6 +25,8 @@ POLICY = (
 class Handler(http.server.SimpleHTTPRequestHandler):
     """Files of ``web/``; ``/models/`` is another folder."""
 
+    # Connections stay open: a page asks for a dozen small files.
+    protocol_version = "HTTP/1.1"
     extensions_map = {**http.server.SimpleHTTPRequestHandler.extensions_map, **TYPES}
 
     def __init__(self, *args: object, models: pathlib.Path, policy: str | None = POLICY, **kwargs: object) -> None:
