@@ -65,8 +65,11 @@ export function makeClip() {
   for (const [midi, length] of MELODY) {
     const start = Math.round(at * RATE);
     at += length * BEAT_SECS;
-    if (midi === null) continue;
-    phase = sing(samples, start, Math.min(Math.round(at * RATE), samples.length), { midi, from, phase });
+    if (midi === null) {
+      from = NaN;
+      continue;
+    }
+    phase = sing(samples, start, Math.min(Math.round(at * RATE), samples.length), { midi, from: Number.isNaN(from) ? midi : from, phase });
     from = midi;
   }
   const loudest = samples.reduce((most, x) => Math.max(most, Math.abs(x)), 0);

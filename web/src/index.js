@@ -1,10 +1,10 @@
 // TinyTimbre in the browser.
 
-export { loadBundle } from './bundle.js';
+export { ioHandler, loadBundle } from './bundle.js';
 export { Engine, hasSimd } from './engine.js';
 export { TinyTimbreError } from './errors.js';
 export { loadInstrument } from './instrument.js';
 export { LONGEST_RECORDING_SECS, Player } from './player.js';
-export { TfjsDecoder, modelArtifacts } from './tfjs.js';
+export { TfjsDecoder } from './tfjs.js';
 export { Voice, playThrough } from './voice.js';
 export { wavFile } from './wav.js';

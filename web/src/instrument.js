@@ -30,7 +30,7 @@ const MOMENTS = ['mean', 'std', 'max', 'quantiles.p05', 'quantiles.p50', 'quanti
  * Fetches a model and compiles its graph.
  *
  * @param {string} url  folder with model.json, weights.bin and settings.json
- * @param {{fetch?: typeof fetch}} [options]
+ * @param {{fetch?: (url: string) => Promise<Response>}} [options]
  * @returns {Promise<Instrument>}
  * @throws {import('./errors.js').TinyTimbreError} files missing, damaged, or of another version
  */

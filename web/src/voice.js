@@ -5,6 +5,8 @@ import { Transfer, hzToMidi, midiToHz } from './transfer.js';
 
 /** @typedef {import('./engine.js').Engine} Engine */
 
+/** Samples between two decisions: what an audio worklet works in. */
+const QUANTUM = 128;
 /** Between two looks at the pitch. */
 const SIGHT_SECS = 0.01;
 /** The gate opens with a tone, waits a little after it, and closes. */
@@ -59,9 +61,8 @@ export class Voice {
 
   /** Takes a block of input and fills a block of output, of equal length. @param {Float32Array} input @param {Float32Array} output */
   process(input, output) {
-    const { maxBlock } = this.engine;
-    for (let at = 0; at < output.length; at += maxBlock) {
-      this.#block(input.subarray(at, at + maxBlock), output.subarray(at, at + maxBlock));
+    for (let at = 0; at < output.length; at += QUANTUM) {
+      this.#block(input.subarray(at, at + QUANTUM), output.subarray(at, at + QUANTUM));
     }
   }
 
@@ -183,13 +184,11 @@ export class Voice {
 
 /**
  * Plays a whole recording, faster than it sounds.
- * @param {Voice} voice @param {Float32Array} samples  at the voice's rate @param {number} [block]
+ * @param {Voice} voice @param {Float32Array} samples  at the voice's rate
  * @returns {Float32Array} as many samples
  */
-export function playThrough(voice, samples, block = 128) {
+export function playThrough(voice, samples) {
   const output = new Float32Array(samples.length);
-  for (let at = 0; at < samples.length; at += block) {
-    voice.process(samples.subarray(at, at + block), output.subarray(at, at + block));
-  }
+  voice.process(samples, output);
   return output;
 }
