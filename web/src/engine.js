@@ -156,19 +156,6 @@ export class Engine {
   }
 }
 
-/**
- * True where WebAssembly with SIMD may run: a v128 constant in the smallest possible module.
- * A content-security policy without 'wasm-unsafe-eval' forbids it too.
- */
-export function hasSimd() {
-  const probe = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11];
-  try {
-    return WebAssembly.validate(Uint8Array.from(probe));
-  } catch {
-    return false;
-  }
-}
-
 /** @param {number} rate @throws {TinyTimbreError} */
 export function checkRate(rate) {
   if (Number.isInteger(rate) && rate >= 3000 && rate <= 384000) return;

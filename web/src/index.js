@@ -1,7 +1,7 @@
 // TinyTimbre in the browser.
 
 export { ioHandler, loadBundle } from './bundle.js';
-export { Engine, hasSimd } from './engine.js';
+export { Engine } from './engine.js';
 export { TinyTimbreError } from './errors.js';
 export { loadInstrument } from './instrument.js';
 export { LONGEST_RECORDING_SECS, Player } from './player.js';

@@ -5,7 +5,7 @@
 //   player.output.connect(context.destination);
 //   player.play(await loadInstrument('models/cello/0001-…/'));
 
-import { checkRate, hasSimd } from './engine.js';
+import { checkRate } from './engine.js';
 import { TinyTimbreError } from './errors.js';
 import { impulseResponse } from './reverb.js';
 import { toInt16, wavFile } from './wav.js';
@@ -29,7 +29,7 @@ export class Player extends EventTarget {
    * @returns {Promise<Player>}
    * @throws {TinyTimbreError} a browser without audio worklets, or files of the player that cannot be had
    */
-  static async create(context, { plain = !hasSimd(), base = new URL('./', import.meta.url) } = {}) {
+  static async create(context, { plain = false, base = new URL('./', import.meta.url) } = {}) {
     checkRate(context.sampleRate);
     if (!context.audioWorklet) throw unsupported();
     const module = plain ? null : await compiled(new URL('engine.wasm', base));
@@ -58,7 +58,7 @@ export class Player extends EventTarget {
     this.finished = null;
   }
 
-  /** True where plain JavaScript stands in for WebAssembly with SIMD. */
+  /** True where plain JavaScript stands in for WebAssembly. */
   get plain() {
     return this.module === null;
   }
@@ -196,13 +196,26 @@ function limiterCurve() {
   });
 }
 
-/** @param {URL} url */
+/**
+ * The engine, or null where it cannot be compiled: no SIMD, no WebAssembly, or a policy without 'wasm-unsafe-eval'.
+ * @param {URL} url
+ */
 async function compiled(url) {
+  const bytes = await fetched(url);
+  try {
+    // Not compileStreaming: a server that does not know .wasm must not stop us.
+    return await WebAssembly.compile(bytes);
+  } catch {
+    return null;
+  }
+}
+
+/** @param {URL} url */
+async function fetched(url) {
   try {
     const response = await fetch(url);
     if (!response.ok) throw new Error(`${response.status} ${response.statusText}`);
-    // Not compileStreaming: a server that does not know .wasm must not stop us.
-    return await WebAssembly.compile(await response.arrayBuffer());
+    return await response.arrayBuffer();
   } catch (error) {
     throw new TinyTimbreError('the files of the player must be reachable', {
       got: `engine.wasm: ${error instanceof Error ? error.message : error}`,
