@@ -87,6 +87,7 @@ async function openPlayer() {
   made.addEventListener('failed', (event) => explain(/** @type {CustomEvent} */ (event).detail));
   made.addEventListener('recordingfull', () => finishRecording());
   player = made;
+  showRuntime(made, context);
   applyControls();
   return made;
 }
@@ -211,6 +212,13 @@ function choose({ name, url, label }) {
     },
     (error) => chosen?.ready === ready && explain(error),
   );
+}
+
+/** @param {Player} made @param {AudioContext} running */
+function showRuntime({ plain }, { sampleRate, baseLatency }) {
+  element('runtime', HTMLParagraphElement).textContent =
+    `Running at ${sampleRate / 1000} kHz in ${plain ? 'plain JavaScript' : 'WebAssembly'}; ` +
+    `the browser adds ${Math.round(1000 * baseLatency)} ms, the loudspeaker's way comes on top.`;
 }
 
 /** @param {import('../src/engine.js').Instrument} loaded @param {string} label */

@@ -8,6 +8,7 @@ The page needs nothing more of a server than this; any static host will do.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import http.server
 import pathlib
@@ -32,6 +33,11 @@ class Handler(http.server.SimpleHTTPRequestHandler):
     def __init__(self, *args: object, models: pathlib.Path, policy: str | None = POLICY, **kwargs: object) -> None:
         self._models, self._policy = models, policy
         super().__init__(*args, directory=str(WEB), **kwargs)  # type: ignore[arg-type]
+
+    def handle(self) -> None:
+        """Answers until the browser hangs up, however it does that."""
+        with contextlib.suppress(ConnectionError):
+            super().handle()
 
     def translate_path(self, path: str) -> str:
         """The file for a request."""
