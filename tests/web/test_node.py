@@ -60,6 +60,6 @@ def test_the_package_holds_runtime_and_types_and_can_be_used(tmp_path):
     (user / "wrong.ts").write_text("import { loadInstrument } from 'tinytimbre';\nloadInstrument(5);\n")
     options = ["--noEmit", "--module", "es2022", "--moduleResolution", "bundler", "--target", "es2022", "--strict"]
     compiler = [str(node_executable()), str(WEB / "node_modules/typescript/bin/tsc"), *options]
-    for name, code in (("right.ts", 0), ("wrong.ts", 2)):
+    for name, accepted in (("right.ts", True), ("wrong.ts", False)):
         result = subprocess.run([*compiler, name], cwd=user, capture_output=True, text=True, check=False)
-        assert result.returncode == code, result.stdout
+        assert (result.returncode == 0) == accepted, result.stdout

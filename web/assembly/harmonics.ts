@@ -1,7 +1,7 @@
 // The harmonic oscillators, as tinytimbre/synthesis/oscillators.py defines them, at any sample rate: phase in float64
 // modulo one turn, so it stays exact for as long as one plays.
 
-import { cosineOf, sineOf, turn } from './maths';
+import { cosineOf, sineOf, turn, turnedCosine } from './maths';
 
 let count: i32 = 0;
 let modelNyquist: f64 = 8000;
@@ -45,9 +45,21 @@ export function nextHarmonics(controls: usize, f0Hz: f64): void {
 
 /** Writes `n` samples to float32 `out`, the first at the share `position` of the way, each `step` further. */
 export function renderHarmonics(out: usize, n: i32, position: f64, step: f64): void {
+  openFade(position, step);
   let i = 0;
   for (; i + 2 <= n; i += 2) renderPair(out + (<usize>i << 2), position + <f64>i * step, step);
   if (i < n) renderOne(out + (<usize>i << 2), position + <f64>i * step);
+}
+
+/** cos(pi p) for the next sample and the one before it: the next but one follows by the recurrence of cosines. */
+let fade: f64 = 1;
+let fadeBefore: f64 = 1;
+let fadeTwice: f64 = 2;
+
+function openFade(position: f64, step: f64): void {
+  fade = turnedCosine(position * 0.5);
+  fadeBefore = turnedCosine((position - step) * 0.5);
+  fadeTwice = 2.0 * turnedCosine(step * 0.5);
 }
 
 /** Moves the phase on by the sample at `position` and returns its pitch. */
@@ -60,12 +72,14 @@ function advance(position: f64): f64 {
   return hz;
 }
 
-/** Share of the later frame: the rising half of a Hann window. */
+/** Share of the later frame in the next sample: the rising half of a Hann window. */
 // @ts-ignore: decorator
 @inline
-function rising(position: f64): f64 {
-  turn(min(max(position, 0.0), 1.0) * 0.5);
-  return 0.5 - 0.5 * cosineOf();
+function rising(): f64 {
+  const now = fade;
+  fade = fadeTwice * now - fadeBefore;
+  fadeBefore = now;
+  return 0.5 - 0.5 * now;
 }
 
 /** Harmonics below the highest frequency at pitch `hz`. */
@@ -92,7 +106,7 @@ function renderOne(out: usize, position: f64): void {
     before = now;
     now = next;
   }
-  const share = rising(position);
+  const share = rising();
   store<f32>(out, <f32>(falls * (1.0 - share) + rises * share));
 }
 
@@ -136,8 +150,8 @@ function renderPair(out: usize, position: f64, step: f64): void {
     before = now;
     now = next;
   }
-  const share0 = rising(position);
-  const share1 = rising(position + step);
+  const share0 = rising();
+  const share1 = rising();
   store<f32>(out, <f32>(f64x2.extract_lane(falls, 0) * (1.0 - share0) + f64x2.extract_lane(rises, 0) * share0));
   store<f32>(out + 4, <f32>(f64x2.extract_lane(falls, 1) * (1.0 - share1) + f64x2.extract_lane(rises, 1) * share1));
 }

@@ -66,9 +66,9 @@ function asmFunc(imports) {
  var global$20 = 0.0;
  var global$21 = 0;
  var global$22 = 0;
- var global$23 = 0;
- var global$24 = 0;
- var global$25 = 0;
+ var global$23 = 1.0;
+ var global$24 = 1.0;
+ var global$25 = 2.0;
  var global$26 = 0;
  var global$27 = 0;
  var global$28 = 0;
@@ -79,20 +79,23 @@ function asmFunc(imports) {
  var global$33 = 0;
  var global$34 = 0;
  var global$35 = 0;
- var global$36 = 16.0e3;
+ var global$36 = 0;
  var global$37 = 0;
  var global$38 = 0;
- var global$39 = 0;
+ var global$39 = 16.0e3;
  var global$40 = 0;
  var global$41 = 0;
  var global$42 = 0;
  var global$43 = 0;
- var global$44 = 0.0;
- var global$45 = 0.0;
+ var global$44 = 0;
+ var global$45 = 0;
  var global$46 = 0;
- var global$47 = 0;
- var global$48 = 1.0;
- var global$49 = 0.0;
+ var global$47 = 0.0;
+ var global$48 = 0.0;
+ var global$49 = 0;
+ var global$50 = 0;
+ var global$51 = 1.0;
+ var global$52 = 0.0;
  var i64toi32_i32$HIGH_BITS = 0;
  function $0($0_1) {
   var $1_1 = 0;
@@ -846,30 +849,32 @@ function asmFunc(imports) {
  }
  
  function $11($0_1, $1_1) {
-  var $2_1 = 0.0, $3_1 = 0.0, $4_1 = 0, $5_1 = 0, $6_1 = 0.0, $7_1 = 0.0, $8_1 = 0.0, $9_1 = 0, $10_1 = 0.0;
-  $3_1 = global$19 + (global$20 - global$19) * $1_1;
-  global$18 = global$18 + $3_1 / global$16;
+  var $2_1 = 0.0, $3_1 = 0, $4_1 = 0, $5_1 = 0.0, $6_1 = 0.0, $7_1 = 0.0, $8_1 = 0, $9_1 = 0.0;
+  $2_1 = global$19 + (global$20 - global$19) * $1_1;
+  global$18 = global$18 + $2_1 / global$16;
   global$18 = global$18 - Math_floor(global$18);
   $1(global$18);
-  $8_1 = global$1 + global$1;
-  $2_1 = global$0;
-  $9_1 = ~~Math_max(Math_min(+(global$14 | 0), Math_ceil(global$17 / $3_1) + -1.0), 0.0);
+  $7_1 = global$1 + global$1;
+  $1_1 = global$0;
+  $8_1 = ~~Math_max(Math_min(+(global$14 | 0), Math_ceil(global$17 / $2_1) + -1.0), 0.0);
   while (1) {
-   if (($4_1 | 0) < ($9_1 | 0)) {
-    $5_1 = $4_1 << 3;
-    $6_1 = $6_1 + HEAPF64[$5_1 + global$21 >> 3] * $2_1;
-    $7_1 = $7_1 + HEAPF64[global$22 + $5_1 >> 3] * $2_1;
-    $3_1 = $8_1 * $2_1 - $10_1;
-    $10_1 = $2_1;
-    $2_1 = $3_1;
-    $4_1 = $4_1 + 1 | 0;
+   if (($3_1 | 0) < ($8_1 | 0)) {
+    $4_1 = $3_1 << 3;
+    $5_1 = $5_1 + HEAPF64[$4_1 + global$21 >> 3] * $1_1;
+    $6_1 = $6_1 + HEAPF64[global$22 + $4_1 >> 3] * $1_1;
+    $2_1 = $7_1 * $1_1 - $9_1;
+    $9_1 = $1_1;
+    $1_1 = $2_1;
+    $3_1 = $3_1 + 1 | 0;
     continue;
    }
    break;
   };
-  $1(Math_min(Math_max($1_1, 0.0), 1.0) * .5);
-  $1_1 = .5 - global$1 * .5;
-  HEAPF32[$0_1 >> 2] = $6_1 * (1.0 - $1_1) + $7_1 * $1_1;
+  $1_1 = global$23;
+  global$23 = global$25 * $1_1 - global$24;
+  global$24 = $1_1;
+  $1_1 = .5 - $1_1 * .5;
+  HEAPF32[$0_1 >> 2] = $5_1 * (1.0 - $1_1) + $6_1 * $1_1;
  }
  
  function $12($0_1, $1_1) {
@@ -1290,38 +1295,38 @@ function asmFunc(imports) {
   global$13 = $8(1, 1, 1);
   global$21 = $6(0);
   global$22 = $6(0);
-  global$23 = $0(4096);
-  global$24 = $8(1, 1, 1);
-  global$25 = $0(0);
+  global$26 = $0(4096);
+  global$27 = $8(1, 1, 1);
   global$28 = $0(0);
-  global$31 = $5(4);
-  global$32 = $0(0);
-  global$33 = $0(0);
-  global$34 = $0(0);
-  global$35 = $5(4);
-  global$42 = $0(0);
-  global$43 = $0(0);
-  global$46 = $0(4096);
+  global$31 = $0(0);
+  global$34 = $5(4);
+  global$35 = $0(0);
+  global$36 = $0(0);
+  global$37 = $0(0);
+  global$38 = $5(4);
+  global$45 = $0(0);
+  global$46 = $0(0);
+  global$49 = $0(4096);
  }
  
  function $25($0_1) {
   $0_1 = $0_1 | 0;
   var $1_1 = 0.0, $2_1 = 0, $3_1 = 0, $4_1 = 0.0, $5_1 = 0, $6_1 = 0.0;
-  $2_1 = global$28 + (global$29 - 512 << 2) | 0;
+  $2_1 = global$31 + (global$32 - 512 << 2) | 0;
   if ($0_1) {
    $0_1 = 0;
    while (1) {
     if (($0_1 | 0) < 512) {
      $3_1 = $0_1 << 2;
-     HEAPF32[$3_1 + global$34 >> 2] = HEAPF32[$2_1 + $3_1 >> 2] * HEAPF32[$3_1 + global$33 >> 2];
+     HEAPF32[$3_1 + global$37 >> 2] = HEAPF32[$2_1 + $3_1 >> 2] * HEAPF32[$3_1 + global$36 >> 2];
      $0_1 = $0_1 + 1 | 0;
      continue;
     }
     break;
    };
-   $10(global$31, global$34);
-   $3_1 = HEAP32[global$31 >> 2];
-   $5_1 = HEAP32[global$31 + 4 >> 2];
+   $10(global$34, global$37);
+   $3_1 = HEAP32[global$34 >> 2];
+   $5_1 = HEAP32[global$34 + 4 >> 2];
    $0_1 = 0;
    while (1) {
     if (($0_1 | 0) <= 256) {
@@ -1330,7 +1335,7 @@ function asmFunc(imports) {
      $1_1 = +HEAPF32[$2_1 + $3_1 >> 2];
      $6_1 = $1_1 * $1_1;
      $1_1 = +HEAPF32[$2_1 + $5_1 >> 2];
-     $1_1 = $4_1 + ($6_1 + $1_1 * $1_1) * +HEAPF32[$2_1 + global$32 >> 2];
+     $1_1 = $4_1 + ($6_1 + $1_1 * $1_1) * +HEAPF32[$2_1 + global$35 >> 2];
      $0_1 = $0_1 + 1 | 0;
      continue;
     }
@@ -1355,11 +1360,11 @@ function asmFunc(imports) {
  }
  
  function $26() {
-  return +global$44;
+  return +global$47;
  }
  
  function $27() {
-  return +global$45;
+  return +global$48;
  }
  
  function $28($0_1) {
@@ -1367,8 +1372,8 @@ function asmFunc(imports) {
   var $1_1 = 0, $2_1 = Math_fround(0), $3_1 = 0, $4_1 = 0, wasm2js_i32$0 = 0, wasm2js_f32$0 = Math_fround(0);
   while (1) {
    if (($0_1 | 0) > ($1_1 | 0)) {
-    $3_1 = global$25 + (global$26 + $1_1 << 2) | 0;
-    $2_1 = HEAPF32[global$23 + ($1_1 << 2) >> 2];
+    $3_1 = global$28 + (global$29 + $1_1 << 2) | 0;
+    $2_1 = HEAPF32[global$26 + ($1_1 << 2) >> 2];
     if (!($2_1 <= Math_fround(4.0) & $2_1 >= Math_fround(-4.0))) {
      if ($2_1 > Math_fround(0.0)) {
       $2_1 = Math_fround(4.0)
@@ -1382,42 +1387,42 @@ function asmFunc(imports) {
    }
    break;
   };
-  global$26 = global$26 + $0_1 | 0;
-  $1_1 = global$29;
-  $3_1 = global$25 + (global$27 << 2) | 0;
-  $0_1 = global$24;
+  global$29 = global$29 + $0_1 | 0;
+  $1_1 = global$32;
+  $3_1 = global$28 + (global$30 << 2) | 0;
+  $0_1 = global$27;
   while (1) {
-   if ((HEAP32[$0_1 + 20 >> 2] + HEAP32[$0_1 >> 2] | 0) < (global$26 - global$27 | 0)) {
-    (wasm2js_i32$0 = global$28 + (global$29 << 2) | 0, wasm2js_f32$0 = $12(global$24, $3_1)), HEAPF32[wasm2js_i32$0 >> 2] = wasm2js_f32$0;
-    global$29 = global$29 + 1 | 0;
+   if ((HEAP32[$0_1 + 20 >> 2] + HEAP32[$0_1 >> 2] | 0) < (global$29 - global$30 | 0)) {
+    (wasm2js_i32$0 = global$31 + (global$32 << 2) | 0, wasm2js_f32$0 = $12(global$27, $3_1)), HEAPF32[wasm2js_i32$0 >> 2] = wasm2js_f32$0;
+    global$32 = global$32 + 1 | 0;
     continue;
    }
    break;
   };
-  $0_1 = HEAP32[global$24 + 20 >> 2];
+  $0_1 = HEAP32[global$27 + 20 >> 2];
   if (($0_1 | 0) > 0) {
-   $3_1 = global$25;
+   $3_1 = global$28;
    $4_1 = $3_1 + ($0_1 << 2) | 0;
-   $0_1 = global$26 - $0_1 | 0;
+   $0_1 = global$29 - $0_1 | 0;
    $7($3_1, $4_1, $0_1 << 2);
-   global$26 = $0_1;
-   HEAP32[global$24 + 20 >> 2] = 0;
+   global$29 = $0_1;
+   HEAP32[global$27 + 20 >> 2] = 0;
   }
-  $0_1 = global$29 - $1_1 | 0;
-  if ((global$29 | 0) > global$30 << 1) {
-   $1_1 = global$28;
-   $7($1_1, $1_1 + (global$29 - global$30 << 2) | 0, global$30 << 2);
-   global$29 = global$30;
+  $0_1 = global$32 - $1_1 | 0;
+  if ((global$32 | 0) > global$33 << 1) {
+   $1_1 = global$31;
+   $7($1_1, $1_1 + (global$32 - global$33 << 2) | 0, global$33 << 2);
+   global$32 = global$33;
   }
   return $0_1 | 0;
  }
  
  function $29() {
   var $0_1 = 0.0, $1_1 = 0, $2_1 = 0, $3_1 = 0.0, $4_1 = 0, $5_1 = 0.0, $6_1 = Math_fround(0), $7_1 = 0.0, $8_1 = 0.0, $9_1 = 0, $10_1 = 0, $11_1 = 0.0, $12_1 = 0, $13_1 = 0, $14_1 = Math_fround(0);
-  global$44 = 0.0;
-  global$45 = 0.0;
-  $4_1 = global$28 + (global$29 << 2) | 0;
-  $2_1 = (global$39 | 0) / 2 | 0;
+  global$47 = 0.0;
+  global$48 = 0.0;
+  $4_1 = global$31 + (global$32 << 2) | 0;
+  $2_1 = (global$42 | 0) / 2 | 0;
   $9_1 = $4_1 - ($2_1 << 2) | 0;
   while (1) {
    if (($1_1 | 0) < ($2_1 | 0)) {
@@ -1430,7 +1435,7 @@ function asmFunc(imports) {
    break;
   };
   $5_1 = $0_1 / +($2_1 | 0);
-  $9_1 = $4_1 - (global$39 << 2) | 0;
+  $9_1 = $4_1 - (global$42 << 2) | 0;
   $0_1 = 0.0;
   $1_1 = 0;
   while (1) {
@@ -1447,34 +1452,34 @@ function asmFunc(imports) {
   if ($5_1 + $0_1 < 1.0e-09) {
    $1_1 = 0
   } else {
-   global$40 = $0_1 < $5_1 * .1 ? $2_1 : global$39;
-   global$41 = (global$40 | 0) / 2 | 0;
-   $2_1 = $4_1 - (global$40 << 2) | 0;
+   global$43 = $0_1 < $5_1 * .1 ? $2_1 : global$42;
+   global$44 = (global$43 | 0) / 2 | 0;
+   $2_1 = $4_1 - (global$43 << 2) | 0;
    $0_1 = 0.0;
    $1_1 = 0;
    while (1) {
-    if ((global$40 | 0) > ($1_1 | 0)) {
+    if ((global$43 | 0) > ($1_1 | 0)) {
      $0_1 = $0_1 + +HEAPF32[$2_1 + ($1_1 << 2) >> 2];
      $1_1 = $1_1 + 1 | 0;
      continue;
     }
     break;
    };
-   $6_1 = Math_fround($0_1 / +(global$40 | 0));
+   $6_1 = Math_fround($0_1 / +(global$43 | 0));
    $1_1 = 0;
    while (1) {
-    if ((global$40 | 0) > ($1_1 | 0)) {
+    if ((global$43 | 0) > ($1_1 | 0)) {
      $4_1 = $1_1 << 2;
-     HEAPF32[$4_1 + global$42 >> 2] = HEAPF32[$2_1 + $4_1 >> 2] - $6_1;
+     HEAPF32[$4_1 + global$45 >> 2] = HEAPF32[$2_1 + $4_1 >> 2] - $6_1;
      $1_1 = $1_1 + 1 | 0;
      continue;
     }
     break;
    };
-   $1_1 = global$40;
+   $1_1 = global$43;
    while (1) {
-    if ((global$39 | 0) > ($1_1 | 0)) {
-     HEAPF32[global$42 + ($1_1 << 2) >> 2] = 0;
+    if ((global$42 | 0) > ($1_1 | 0)) {
+     HEAPF32[global$45 + ($1_1 << 2) >> 2] = 0;
      $1_1 = $1_1 + 1 | 0;
      continue;
     }
@@ -1485,11 +1490,11 @@ function asmFunc(imports) {
   if (!$1_1) {
    return
   }
-  $10(global$35, global$42);
-  $1_1 = HEAP32[global$35 >> 2];
-  $2_1 = HEAP32[global$35 + 4 >> 2];
+  $10(global$38, global$45);
+  $1_1 = HEAP32[global$38 >> 2];
+  $2_1 = HEAP32[global$38 + 4 >> 2];
   while (1) {
-   if (HEAP32[global$35 + 32 >> 2] >> 1 >= ($12_1 | 0)) {
+   if (HEAP32[global$38 + 32 >> 2] >> 1 >= ($12_1 | 0)) {
     $4_1 = $12_1 << 2;
     $9_1 = $4_1 + $1_1 | 0;
     $6_1 = HEAPF32[$9_1 >> 2];
@@ -1503,10 +1508,10 @@ function asmFunc(imports) {
    }
    break;
   };
-  $18(global$35, global$43);
+  $18(global$38, global$46);
   while (1) {
-   if ((global$40 | 0) > ($13_1 | 0)) {
-    $0_1 = +HEAPF32[global$42 + ($13_1 << 2) >> 2];
+   if ((global$43 | 0) > ($13_1 | 0)) {
+    $0_1 = +HEAPF32[global$45 + ($13_1 << 2) >> 2];
     $0_1 = $0_1 * $0_1;
     $3_1 = $3_1 + ($0_1 + $0_1);
     $13_1 = $13_1 + 1 | 0;
@@ -1515,8 +1520,8 @@ function asmFunc(imports) {
    break;
   };
   while (1) {
-   if ((global$41 | 0) >= ($10_1 | 0)) {
-    $1_1 = global$43 + ($10_1 << 2) | 0;
+   if ((global$44 | 0) >= ($10_1 | 0)) {
+    $1_1 = global$46 + ($10_1 << 2) | 0;
     if ($3_1 > 1.0e-12) {
      $0_1 = +HEAPF32[$1_1 >> 2];
      $6_1 = Math_fround(($0_1 + $0_1) / $3_1);
@@ -1524,9 +1529,9 @@ function asmFunc(imports) {
      $6_1 = Math_fround(0.0)
     }
     HEAPF32[$1_1 >> 2] = $6_1;
-    $0_1 = +HEAPF32[global$42 + ($10_1 << 2) >> 2];
+    $0_1 = +HEAPF32[global$45 + ($10_1 << 2) >> 2];
     $8_1 = $0_1 * $0_1;
-    $0_1 = +HEAPF32[global$42 + ((global$40 - 1 | 0) - $10_1 << 2) >> 2];
+    $0_1 = +HEAPF32[global$45 + ((global$43 - 1 | 0) - $10_1 << 2) >> 2];
     $3_1 = $3_1 - ($8_1 + $0_1 * $0_1);
     $10_1 = $10_1 + 1 | 0;
     continue;
@@ -1536,8 +1541,8 @@ function asmFunc(imports) {
   $0_1 = 0.0;
   $1_1 = 1;
   while (1) {
-   if ((global$41 | 0) > ($1_1 | 0)) {
-    $2_1 = HEAPF32[global$43 + ($1_1 << 2) >> 2] > Math_fround(0.0)
+   if ((global$44 | 0) > ($1_1 | 0)) {
+    $2_1 = HEAPF32[global$46 + ($1_1 << 2) >> 2] > Math_fround(0.0)
    } else {
     $2_1 = 0
    }
@@ -1547,26 +1552,26 @@ function asmFunc(imports) {
    }
    break;
   };
-  $2_1 = global$37;
+  $2_1 = global$40;
   $1_1 = ($1_1 | 0) > ($2_1 | 0) ? $1_1 : $2_1;
   $2_1 = $1_1;
   while (1) {
-   if ((global$41 | 0) > ($2_1 | 0)) {
-    $6_1 = HEAPF32[global$43 + ($2_1 << 2) >> 2];
+   if ((global$44 | 0) > ($2_1 | 0)) {
+    $6_1 = HEAPF32[global$46 + ($2_1 << 2) >> 2];
     if ($6_1 > Math_fround(0.0)) {
-     $4_1 = $6_1 > HEAPF32[global$43 + ($2_1 - 1 << 2) >> 2]
+     $4_1 = $6_1 > HEAPF32[global$46 + ($2_1 - 1 << 2) >> 2]
     } else {
      $4_1 = 0
     }
     if ($4_1) {
-     $4_1 = $6_1 >= HEAPF32[global$43 + ($2_1 + 1 << 2) >> 2]
+     $4_1 = $6_1 >= HEAPF32[global$46 + ($2_1 + 1 << 2) >> 2]
     } else {
      $4_1 = 0
     }
     if ($4_1) {
-     $7_1 = +HEAPF32[global$43 + ($2_1 - 1 << 2) >> 2];
-     $3_1 = +HEAPF32[global$43 + ($2_1 << 2) >> 2];
-     $11_1 = +HEAPF32[global$43 + ($2_1 + 1 << 2) >> 2];
+     $7_1 = +HEAPF32[global$46 + ($2_1 - 1 << 2) >> 2];
+     $3_1 = +HEAPF32[global$46 + ($2_1 << 2) >> 2];
+     $11_1 = +HEAPF32[global$46 + ($2_1 + 1 << 2) >> 2];
      $5_1 = $7_1 - ($3_1 + $3_1) + $11_1;
      $8_1 = $0_1;
      $0_1 = $7_1 - $11_1;
@@ -1585,21 +1590,21 @@ function asmFunc(imports) {
   };
   if (!($0_1 <= 0.0)) {
    while (1) {
-    $6_1 = HEAPF32[global$43 + ($1_1 << 2) >> 2];
+    $6_1 = HEAPF32[global$46 + ($1_1 << 2) >> 2];
     if ($6_1 > Math_fround(0.0)) {
-     $2_1 = $6_1 > HEAPF32[global$43 + ($1_1 - 1 << 2) >> 2]
+     $2_1 = $6_1 > HEAPF32[global$46 + ($1_1 - 1 << 2) >> 2]
     } else {
      $2_1 = 0
     }
     if ($2_1) {
-     $2_1 = $6_1 >= HEAPF32[global$43 + ($1_1 + 1 << 2) >> 2]
+     $2_1 = $6_1 >= HEAPF32[global$46 + ($1_1 + 1 << 2) >> 2]
     } else {
      $2_1 = 0
     }
     if ($2_1) {
-     $7_1 = +HEAPF32[global$43 + ($1_1 - 1 << 2) >> 2];
-     $3_1 = +HEAPF32[global$43 + ($1_1 << 2) >> 2];
-     $11_1 = +HEAPF32[global$43 + ($1_1 + 1 << 2) >> 2];
+     $7_1 = +HEAPF32[global$46 + ($1_1 - 1 << 2) >> 2];
+     $3_1 = +HEAPF32[global$46 + ($1_1 << 2) >> 2];
+     $11_1 = +HEAPF32[global$46 + ($1_1 + 1 << 2) >> 2];
      $5_1 = $7_1 - ($3_1 + $3_1) + $11_1;
      $8_1 = $3_1;
      $3_1 = $7_1 - $11_1;
@@ -1619,22 +1624,22 @@ function asmFunc(imports) {
     }
     break;
    };
-   $8_1 = global$36;
+   $8_1 = global$39;
    $7_1 = +($1_1 | 0);
-   $0_1 = +HEAPF32[global$43 + ($1_1 - 1 << 2) >> 2];
-   $3_1 = +HEAPF32[global$43 + ($1_1 << 2) >> 2];
+   $0_1 = +HEAPF32[global$46 + ($1_1 - 1 << 2) >> 2];
+   $3_1 = +HEAPF32[global$46 + ($1_1 << 2) >> 2];
    $5_1 = $0_1 - ($3_1 + $3_1);
-   $3_1 = +HEAPF32[global$43 + ($1_1 + 1 << 2) >> 2];
+   $3_1 = +HEAPF32[global$46 + ($1_1 + 1 << 2) >> 2];
    $5_1 = $5_1 + $3_1;
    if ($5_1 < 0.0) {
     $0_1 = ($0_1 - $3_1) * .5 / $5_1
    } else {
     $0_1 = 0.0
    }
-   global$44 = $8_1 / ($7_1 + $0_1);
-   $5_1 = +HEAPF32[global$43 + ($1_1 - 1 << 2) >> 2];
-   $0_1 = +HEAPF32[global$43 + ($1_1 << 2) >> 2];
-   $7_1 = +HEAPF32[global$43 + ($1_1 + 1 << 2) >> 2];
+   global$47 = $8_1 / ($7_1 + $0_1);
+   $5_1 = +HEAPF32[global$46 + ($1_1 - 1 << 2) >> 2];
+   $0_1 = +HEAPF32[global$46 + ($1_1 << 2) >> 2];
+   $7_1 = +HEAPF32[global$46 + ($1_1 + 1 << 2) >> 2];
    $3_1 = $5_1 - ($0_1 + $0_1) + $7_1;
    $8_1 = $0_1;
    $0_1 = $5_1 - $7_1;
@@ -1644,7 +1649,7 @@ function asmFunc(imports) {
    } else {
     $0_1 = 0.0
    }
-   global$45 = Math_min($8_1 - $5_1 * $0_1, 1.0);
+   global$48 = Math_min($8_1 - $5_1 * $0_1, 1.0);
   }
  }
  
@@ -1957,36 +1962,45 @@ function asmFunc(imports) {
  function $33($0_1, $1_1) {
   $0_1 = $0_1 | 0;
   $1_1 = $1_1 | 0;
-  var $2_1 = 0, $3_1 = 0, $4_1 = 0.0, $5_1 = 0, $6_1 = 0.0, $7_1 = 0, $8_1 = 0.0, wasm2js_i32$0 = 0, wasm2js_f32$0 = Math_fround(0);
-  $3_1 = global$46 + ($0_1 << 2) | 0;
-  $6_1 = global$49 / global$48;
-  $4_1 = 1.0 / global$48;
+  var $2_1 = 0, $3_1 = 0.0, $4_1 = 0.0, $5_1 = 0.0, $6_1 = 0, $7_1 = 0, $8_1 = 0, wasm2js_i32$0 = 0, wasm2js_f32$0 = Math_fround(0);
+  $6_1 = global$49 + ($0_1 << 2) | 0;
+  $5_1 = global$52 / global$51;
+  $3_1 = $5_1 * .5;
+  $1($3_1 - Math_floor($3_1));
+  global$23 = global$1;
+  $3_1 = 1.0 / global$51;
+  $4_1 = ($5_1 - $3_1) * .5;
+  $1($4_1 - Math_floor($4_1));
+  global$24 = global$1;
+  $4_1 = $3_1 * .5;
+  $1($4_1 - Math_floor($4_1));
+  global$25 = global$1 + global$1;
   while (1) {
    $0_1 = $2_1 + 2 | 0;
    if (($0_1 | 0) <= ($1_1 | 0)) {
-    $7_1 = ($2_1 << 2) + $3_1 | 0;
-    $8_1 = $6_1 + +($2_1 | 0) * $4_1;
-    $11($7_1, $8_1);
-    $11($7_1 + 4 | 0, $8_1 + $4_1);
+    $8_1 = ($2_1 << 2) + $6_1 | 0;
+    $4_1 = $5_1 + +($2_1 | 0) * $3_1;
+    $11($8_1, $4_1);
+    $11($8_1 + 4 | 0, $4_1 + $3_1);
     $2_1 = $0_1;
     continue;
    }
    break;
   };
   if (($1_1 | 0) > ($2_1 | 0)) {
-   $11(($2_1 << 2) + $3_1 | 0, $6_1 + +($2_1 | 0) * $4_1)
+   $11(($2_1 << 2) + $6_1 | 0, $5_1 + +($2_1 | 0) * $3_1)
   }
   $0_1 = global$10 + (global$11 << 2) | 0;
   while (1) {
-   if (($1_1 | 0) > ($5_1 | 0)) {
-    $2_1 = ($5_1 << 2) + $3_1 | 0;
+   if (($1_1 | 0) > ($7_1 | 0)) {
+    $2_1 = ($7_1 << 2) + $6_1 | 0;
     (wasm2js_i32$0 = $2_1, wasm2js_f32$0 = Math_fround(HEAPF32[$2_1 >> 2] + $12(global$13, $0_1))), HEAPF32[wasm2js_i32$0 >> 2] = wasm2js_f32$0;
-    $5_1 = $5_1 + 1 | 0;
+    $7_1 = $7_1 + 1 | 0;
     continue;
    }
    break;
   };
-  global$49 = global$49 + +($1_1 | 0);
+  global$52 = global$52 + +($1_1 | 0);
  }
  
  function $34($0_1, $1_1) {
@@ -1994,12 +2008,12 @@ function asmFunc(imports) {
   $1_1 = +$1_1;
   $15();
   $17($0_1, $1_1);
-  $16((global$47 + 1 << 2) + $0_1 | 0);
-  global$49 = global$48;
+  $16((global$50 + 1 << 2) + $0_1 | 0);
+  global$52 = global$51;
  }
  
  function $35() {
-  return global$46 | 0;
+  return global$49 | 0;
  }
  
  function $36($0_1, $1_1, $2_1, $3_1, $4_1, $5_1) {
@@ -2010,26 +2024,26 @@ function asmFunc(imports) {
   $4_1 = $4_1 | 0;
   $5_1 = $5_1 | 0;
   var $6_1 = 0, $7_1 = 0.0, $8_1 = 0.0, $9_1 = 0, $10_1 = 0.0, $11_1 = 0, $12_1 = 0, $13_1 = 0, $14_1 = 0, $15_1 = Math_fround(0);
-  global$47 = $0_1;
+  global$50 = $0_1;
   $8_1 = +($4_1 | 0);
   $7_1 = +($3_1 | 0);
   $10_1 = $7_1;
-  global$48 = +($2_1 | 0) * $8_1 / $7_1;
-  global$49 = 0.0;
-  global$36 = $7_1;
-  global$24 = $8($4_1, $3_1, 8);
-  global$27 = HEAP32[global$24 >> 2];
-  global$25 = $0((global$27 << 2) - -8192 | 0);
-  global$26 = global$27;
-  global$31 = $5(512);
-  global$32 = $0(257);
-  global$33 = $0(512);
-  global$34 = $0(512);
+  global$51 = +($2_1 | 0) * $8_1 / $7_1;
+  global$52 = 0.0;
+  global$39 = $7_1;
+  global$27 = $8($4_1, $3_1, 8);
+  global$30 = HEAP32[global$27 >> 2];
+  global$28 = $0((global$30 << 2) - -8192 | 0);
+  global$29 = global$30;
+  global$34 = $5(512);
+  global$35 = $0(257);
+  global$36 = $0(512);
+  global$37 = $0(512);
   while (1) {
    if (($6_1 | 0) < 512) {
     $7_1 = +($6_1 | 0) * .001953125;
     $1($7_1 - Math_floor($7_1));
-    $9_1 = global$33;
+    $9_1 = global$36;
     if (HEAP32[($9_1 - 20 | 0) + 16 >> 2] >>> 2 >>> 0 <= $6_1 >>> 0) {
      wasm2js_trap()
     }
@@ -2042,11 +2056,11 @@ function asmFunc(imports) {
   $6_1 = 0;
   while (1) {
    if (($6_1 | 0) <= 256) {
-    $7_1 = +($6_1 | 0) * global$36 * .001953125;
+    $7_1 = +($6_1 | 0) * global$39 * .001953125;
     $7_1 = $7_1 * $7_1;
     $7_1 = $7_1 * 148698928.24308902 * $7_1 / (($7_1 + 424.31867740600904) * ($7_1 + 148698928.24308902) * Math_sqrt(($7_1 + 11589.0930520225) * ($7_1 + 544440.6704605728)));
     $15_1 = Math_fround(Math_max($7_1 * $7_1 * 1.5848931924611136, 1.0e-08));
-    $9_1 = global$32;
+    $9_1 = global$35;
     if (HEAP32[($9_1 - 20 | 0) + 16 >> 2] >>> 2 >>> 0 <= $6_1 >>> 0) {
      wasm2js_trap()
     }
@@ -2056,24 +2070,24 @@ function asmFunc(imports) {
    }
    break;
   };
-  global$37 = ~~Math_floor(global$36 / 2093.75);
-  global$38 = ~~Math_floor(global$36 / 46.875);
-  global$39 = global$38 << 1;
+  global$40 = ~~Math_floor(global$39 / 2093.75);
+  global$41 = ~~Math_floor(global$39 / 46.875);
+  global$42 = global$41 << 1;
   $6_1 = 1;
   while (1) {
-   if (((global$39 + global$38 | 0) + 1 | 0) > ($6_1 | 0)) {
+   if (((global$42 + global$41 | 0) + 1 | 0) > ($6_1 | 0)) {
     $6_1 = $6_1 << 1;
     continue;
    }
    break;
   };
-  global$35 = $5($6_1);
-  global$42 = $0($6_1);
-  global$43 = $0($6_1);
-  $6_1 = global$39;
-  global$30 = ($6_1 | 0) <= 512 ? 512 : $6_1;
-  global$28 = $0((~~Math_ceil(global$36 * 4096.0 / +($4_1 | 0)) + 2 | 0) + (global$30 << 1) | 0);
-  global$29 = global$30;
+  global$38 = $5($6_1);
+  global$45 = $0($6_1);
+  global$46 = $0($6_1);
+  $6_1 = global$42;
+  global$33 = ($6_1 | 0) <= 512 ? 512 : $6_1;
+  global$31 = $0((~~Math_ceil(global$39 * 4096.0 / +($4_1 | 0)) + 2 | 0) + (global$33 << 1) | 0);
+  global$32 = global$33;
   global$14 = $0_1;
   global$15 = $10_1 * .5;
   global$16 = $8_1;
@@ -2158,7 +2172,7 @@ function asmFunc(imports) {
  }
  
  function $38() {
-  return global$23 | 0;
+  return global$26 | 0;
  }
  
  function $39($0_1, $1_1) {
@@ -2187,7 +2201,7 @@ function asmFunc(imports) {
   $8_1 = ($3_1 - $2_1) / +($1_1 | 0);
   while (1) {
    if (($1_1 | 0) > ($5_1 | 0)) {
-    $7_1 = global$46 + ($0_1 + $5_1 << 2) | 0;
+    $7_1 = global$49 + ($0_1 + $5_1 << 2) | 0;
     $3_1 = +HEAPF32[$7_1 >> 2] * ($2_1 + $8_1 * +($5_1 + 1 | 0));
     $6_1 = Math_abs($3_1);
     $4_1 = $3_1;
@@ -2212,15 +2226,15 @@ function asmFunc(imports) {
  }
  
  function $41() {
-  return ~~Math_ceil(global$48 - global$49) | 0;
+  return ~~Math_ceil(global$51 - global$52) | 0;
  }
  
  function $42($0_1, $1_1) {
   $0_1 = $0_1 | 0;
   $1_1 = +$1_1;
   $17($0_1, $1_1);
-  $16((global$47 + 1 << 2) + $0_1 | 0);
-  global$49 = global$49 - global$48;
+  $16((global$50 + 1 << 2) + $0_1 | 0);
+  global$52 = global$52 - global$51;
  }
  
  function __wasm_i64_mul($0_1, $1_1, $2_1, $3_1) {

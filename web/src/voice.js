@@ -7,8 +7,9 @@ import { Transfer, hzToMidi, midiToHz } from './transfer.js';
 
 /** Samples between two decisions: what an audio worklet works in. */
 const QUANTUM = 128;
-/** Between two looks at the pitch. */
+/** Between two looks at the pitch; closer together while a tone is waited for, as nothing else is to do then. */
 const SIGHT_SECS = 0.01;
+const WAITING_SIGHT_SECS = 0.005;
 /** The gate opens with a tone, waits a little after it, and closes. */
 const OPEN_SECS = 0.008;
 const HOLD_SECS = 0.1;
@@ -42,6 +43,7 @@ export class Voice {
     this.onFrame = onFrame;
     this.rate = engine.contextRate;
     this.sightHop = Math.round(SIGHT_SECS * settings.sample_rate_hz);
+    this.waitingHop = Math.round(WAITING_SIGHT_SECS * settings.sample_rate_hz);
     this.frameSamples = (settings.hop * engine.contextRate) / settings.sample_rate_hz;
     this.noteJump = NOTE_JUMP_SEMITONES_PER_SEC / settings.frame_rate_hz;
     this.samples = 0;
@@ -70,8 +72,9 @@ export class Voice {
   #block(input, output) {
     this.samples += input.length;
     this.unseen += this.engine.hear(input);
-    if (this.unseen >= this.sightHop) {
-      this.unseen %= this.sightHop;
+    const hop = this.playing ? this.sightHop : this.waitingHop;
+    if (this.unseen >= hop) {
+      this.unseen %= hop;
       this.#look();
     }
     if (this.playing) this.#play(output);
@@ -94,6 +97,8 @@ export class Voice {
     if (this.playing || this.leaving) return;
     this.#decode();
     const hz = midiToHz(this.playedMidi);
+    // The tone began about a frame before it could be known for one; the decoder makes up for that frame.
+    this.engine.decode(hz, this.playedDb);
     this.engine.prime(hz);
     this.engine.advance(hz);
     this.playing = true;
