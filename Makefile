@@ -10,7 +10,7 @@ export TF_USE_LEGACY_KERAS := 1
 # Set by some images; without compiled files every process would compile its imports again, 18 s of CPU each.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install demo test lint typecheck unit e2e bench-features bench-training lock clean
+.PHONY: install demo test lint typecheck unit e2e web bench-features bench-training bench-web lock clean
 
 install: $(VENV)/.installed
 
@@ -54,6 +54,16 @@ bench-features: install
 bench-training: install
 	$(BIN)/python benchmarks/training.py
 
+# The page that plays the models: http://localhost:8000
+PORT ?= 8000
+web: install
+	$(BIN)/python web/tools/serve.py --models $(PUBLISHED) --port $(PORT)
+
+MINUTES ?= 10
+bench-web: install
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/npm ci --prefix web/bench --no-audit --no-fund --ignore-scripts
+	$(BIN)/python benchmarks/web.py $(PUBLISHED) --minutes $(MINUTES)
+
 # The lock: exact versions with hashes. Run it after a change of pyproject.toml and commit the result.
 lock:
 	$(BIN)/uv pip compile pyproject.toml --group dev --generate-hashes --python-version 3.11 \
@@ -62,4 +72,4 @@ lock:
 	  --no-emit-index-url --no-emit-find-links --no-header --quiet --upgrade -o requirements/bootstrap.txt
 
 clean:
-	rm -rf $(VENV) web/node_modules .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) web/node_modules web/bench/node_modules .mypy_cache .ruff_cache .pytest_cache

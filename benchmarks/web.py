@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from typing import Any
 
 WEB = pathlib.Path(__file__).resolve().parent.parent / "web"
+CHECKPOINT = WEB / "bench" / "checkpoint"
 ARGUMENTS = (
     "--no-sandbox",
     "--autoplay-policy=no-user-gesture-required",
@@ -113,6 +114,23 @@ def show(name: str, figures: dict[str, Any], *, minutes: float) -> None:
     print(f"  of which {stages}")
 
 
+def compare(context: Any, *, seconds: int) -> dict[str, Any] | None:
+    """Magenta's DDSP on the same melody, decoder and harmonics only; None where it is not installed."""
+    if not (WEB / "bench" / "node_modules" / "@magenta" / "music").is_dir():
+        print("\n@magenta/music is not installed: npm ci --prefix web/bench --ignore-scripts")
+        return None
+    sys.path.insert(0, str(pathlib.Path(__file__).parent))
+    from magenta_checkpoint import write_checkpoint
+
+    CHECKPOINT.mkdir(exist_ok=True)
+    write_checkpoint(CHECKPOINT)
+    found: dict[str, Any] = call(context, "magenta", "magenta", url="/bench/checkpoint", seconds=seconds, repeats=3)
+    print("\n@magenta/music 1.23.1, DDSP class, WebGL as this browser has it (without a GPU: in software)")
+    print(f"  real-time factor, no pitch, no noise {found['rtf']:>11.3f}   of {seconds} s in a piece")
+    print(f"  loading the checkpoint               {found['initMs']:>8.0f} ms")
+    return found
+
+
 def models_of(folder: pathlib.Path) -> dict[str, str]:
     """Address of the latest version of each instrument."""
     index = json.loads((folder / "index.json").read_text())
@@ -125,12 +143,14 @@ def main() -> None:
     parser.add_argument("models", type=pathlib.Path, help="a published folder")
     parser.add_argument("--minutes", type=float, default=10, help="of live playing per model")
     parser.add_argument("--seconds", type=int, default=60, help="of sound for the real-time factor")
+    parser.add_argument("--magenta-seconds", type=int, default=20, help="of sound for Magenta's DDSP")
     args = parser.parse_args()
     found: dict[str, Any] = {}
     with opened(args.models.resolve()) as context:
         for name, url in models_of(args.models).items():
             found[name] = measure(context, url, seconds=args.seconds, minutes=args.minutes)
             show(name, found[name], minutes=args.minutes)
+        found["@magenta/music"] = compare(context, seconds=args.magenta_seconds)
     print(json.dumps(found))
 
 

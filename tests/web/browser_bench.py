@@ -29,9 +29,7 @@ ARGUMENTS = ("--no-sandbox", "--autoplay-policy=no-user-gesture-required")
 FAKE_MICROPHONE = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 
 SPECS = {
-    "cello": DecoderSpec(
-        kind="cnn", input="loudness", harmonics=24, noise_bands=17, width=12, depth=3, kernel_size=3
-    ),
+    "cello": DecoderSpec(kind="cnn", input="loudness", harmonics=24, noise_bands=17, width=12, depth=3, kernel_size=3),
     "clarinet": DecoderSpec(
         kind="gru", input="rms_energy", harmonics=60, noise_bands=65, width=16, depth=1, kernel_size=3
     ),
@@ -149,5 +147,3 @@ def phrase(*, seconds: float, sample_rate_hz: int) -> np.ndarray:
     edges = np.clip((np.abs(t - seconds / 2) - 0.2) / 0.03, 0, 1) * np.clip(t / 0.03, 0, 1)
     tone = sum(np.sin(2 * np.pi * k * cycles) / k for k in range(1, 8))
     return np.where(rest, 0, 0.15 * edges * tone).astype(np.float32)
-
-

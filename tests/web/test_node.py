@@ -49,7 +49,9 @@ def test_the_package_holds_runtime_and_types_and_can_be_used(tmp_path):
     user.mkdir()
     (user / "package.json").write_text('{"name": "user", "version": "1.0.0", "type": "module"}')
     npm("install", "--offline", "--no-audit", "--no-fund", str(tmp_path / packed["filename"]), cwd=user)
-    program = "import { Player, loadInstrument } from 'tinytimbre'; console.log(typeof Player.create, typeof loadInstrument)"
+    program = (
+        "import { Player, loadInstrument } from 'tinytimbre'; console.log(typeof Player.create, typeof loadInstrument)"
+    )
     assert node("--input-type=module", "--eval", program, cwd=user).stdout.strip() == "function function"
     # A TypeScript user sees the types, and a mistake.
     (user / "right.ts").write_text(

@@ -128,9 +128,7 @@ def test_at_another_rate_the_noise_is_pythons_resampled(page):
     controls[:, :61] = 0
     given = {"settings": settings, "controls": controls.tolist(), "f0": f0_hz.tolist(), "rate": 48_000}
     audio = np.array(call(page, "synthesise", {**given, "plain": False}))
-    python = synthesise(
-        controls, f0_hz, harmonics=60, noise_bands=65, hop=320, sample_rate_hz=MODEL_RATE, noise_seed=7
-    )
+    python = synthesise(controls, f0_hz, harmonics=60, noise_bands=65, hop=320, sample_rate_hz=MODEL_RATE, noise_seed=7)
     expected = soxr.resample(python.astype(np.float64), MODEL_RATE, 48_000, quality="VHQ")[: len(audio)]
     spectra = [np.fft.rfft(signal[4800:-4800] * np.hanning(len(audio) - 9600)) for signal in (audio, expected)]
     below = np.fft.rfftfreq(len(audio) - 9600, 1 / 48_000) < 7000

@@ -13,9 +13,15 @@ import functools
 import http.server
 import pathlib
 import sys
+from typing import ClassVar
 
 WEB = pathlib.Path(__file__).resolve().parent.parent
-TYPES = {".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm", ".bin": "application/octet-stream"}
+TYPES = {
+    ".js": "text/javascript",
+    ".mjs": "text/javascript",
+    ".wasm": "application/wasm",
+    ".bin": "application/octet-stream",
+}
 # As in index.html; as a header it also holds for the worklet, and forbids framing.
 POLICY = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data:; "
@@ -28,7 +34,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 
     # Connections stay open: a page asks for a dozen small files.
     protocol_version = "HTTP/1.1"
-    extensions_map = {**http.server.SimpleHTTPRequestHandler.extensions_map, **TYPES}
+    extensions_map: ClassVar[dict[str, str]] = {**http.server.SimpleHTTPRequestHandler.extensions_map, **TYPES}
 
     def __init__(self, *args: object, models: pathlib.Path, policy: str | None = POLICY, **kwargs: object) -> None:
         self._models, self._policy = models, policy
@@ -72,8 +78,11 @@ def main() -> int:
     arguments = parser.parse_args()
     models = arguments.models.resolve()
     if not (models / "index.json").is_file():
-        print(f"No models in {models}: it must hold index.json, as `tinytimbre run --publish-to` writes it.\n"
-              "Way out: make demo, or give the folder you published to: make web PUBLISHED=...", file=sys.stderr)
+        print(
+            f"No models in {models}: it must hold index.json, as `tinytimbre run --publish-to` writes it.\n"
+            "Way out: make demo, or give the folder you published to: make web PUBLISHED=...",
+            file=sys.stderr,
+        )
         return 2
     try:
         with server(models, port=arguments.port) as running:
