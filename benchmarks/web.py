@@ -1,7 +1,8 @@
 """The browser runtime in figures: `make bench-web [PUBLISHED=published] [MINUTES=10]`.
 
 Real-time factor, cold start, latency, underruns, leaks and MFLOP/s of published models in headless Chromium, beside
-`@magenta/music`'s DDSP on the same audio. The last line is JSON.
+the same models in `@magenta/music`'s DDSP class on the same audio: in WebGL, which without a GPU is software. The last
+line is JSON.
 """
 
 from __future__ import annotations
@@ -114,20 +115,17 @@ def show(name: str, figures: dict[str, Any], *, minutes: float) -> None:
     print(f"  of which {stages}")
 
 
-def compare(context: Any, *, seconds: int) -> dict[str, Any] | None:
-    """Magenta's DDSP on the same melody, decoder and harmonics only; None where it is not installed."""
+def compare(context: Any, model: pathlib.Path, *, seconds: int) -> dict[str, Any] | None:
+    """The same trained model in `@magenta/music`'s DDSP class; None where that is not installed."""
     if not (WEB / "bench" / "node_modules" / "@magenta" / "music").is_dir():
-        print("\n@magenta/music is not installed: npm ci --prefix web/bench --ignore-scripts")
+        print("  @magenta/music is not installed: npm ci --prefix web/bench --ignore-scripts")
         return None
-    sys.path.insert(0, str(pathlib.Path(__file__).parent))
-    from magenta_checkpoint import write_checkpoint
+    from tinytimbre.export import bundle, magenta
 
-    CHECKPOINT.mkdir(exist_ok=True)
-    write_checkpoint(CHECKPOINT)
+    shutil.rmtree(CHECKPOINT, ignore_errors=True)
+    magenta.export_magenta(bundle.load_bundle(model), output=CHECKPOINT)
     found: dict[str, Any] = call(context, "magenta", "magenta", url="/bench/checkpoint", seconds=seconds, repeats=3)
-    print("\n@magenta/music 1.23.1, DDSP class, WebGL as this browser has it (without a GPU: in software)")
-    print(f"  real-time factor, no pitch, no noise {found['rtf']:>11.3f}   of {seconds} s in a piece")
-    print(f"  loading the checkpoint               {found['initMs']:>8.0f} ms")
+    print(f"  {'  the same model in @magenta/music 1.23.1':<36}{found['rtf']:>10.3f}   without pitch tracking")
     return found
 
 
@@ -150,7 +148,8 @@ def main() -> None:
         for name, url in models_of(args.models).items():
             found[name] = measure(context, url, seconds=args.seconds, minutes=args.minutes)
             show(name, found[name], minutes=args.minutes)
-        found["@magenta/music"] = compare(context, seconds=args.magenta_seconds)
+            folder = args.models / name / pathlib.PurePosixPath(url).name
+            found[name]["magenta"] = compare(context, folder, seconds=args.magenta_seconds)
     print(json.dumps(found))
 
 

@@ -40,10 +40,32 @@ export async function loadBundle(url, { fetch: get = (file) => globalThis.fetch(
   const settings = parse(files[0], 'settings.json');
   checkSettings(settings);
   const model = parse(files[1], 'model.json');
-  const weights = decode(model, files[2]);
+  const [entries] = groupsOf(model, 'model.json', 1);
+  const weights = decode(entries, files[2], 'weights.bin');
   if (settings.format_version > 1) checkSum(settings.checksum, files[1], files[2]);
   checkTogether(settings, model, weights);
   return { settings, graph: model.modelTopology, signature: model.signature, weights };
+}
+
+/**
+ * The same model for whole blocks of frames, for offline use; where the folder has block.json and block.bin.
+ *
+ * @param {string | URL} url  folder that `bundle` was loaded from
+ * @param {Bundle} bundle
+ * @param {{fetch?: (url: string) => Promise<Response>}} [options]
+ * @returns {Promise<Bundle>} with the graph of a block and its constants beside the weights
+ * @throws {TinyTimbreError} a file is missing or does not belong to the model
+ */
+export async function loadBlock(url, bundle, { fetch: get = (file) => globalThis.fetch(file) } = {}) {
+  const folder = String(url).replace(/\/?$/, '/');
+  const files = await Promise.all(['block.json', 'block.bin'].map((name) => fetchFile(get, folder + name, name)));
+  const model = parse(files[0], 'block.json');
+  const [shared, own] = groupsOf(model, 'block.json', 2);
+  const names = shared.map(({ name }) => name).join();
+  if (names !== [...bundle.weights.keys()].join()) throw damaged('block.json and model.json tell of other weights');
+  const weights = new Map([...bundle.weights, ...decode(own, files[1], 'block.bin')]);
+  checkTogether(bundle.settings, model, weights);
+  return { ...bundle, graph: model.modelTopology, signature: model.signature, weights };
 }
 
 /**
@@ -102,25 +124,30 @@ function checkSettings(settings) {
   if (missing.length) throw damaged(`settings.json lacks ${missing.join(', ')}`);
 }
 
-/** @param {any} model @param {Uint8Array} bytes @returns {Map<string, Tensor>} */
-function decode(model, bytes) {
+/** The lists of tensors in each file. @param {any} model @param {string} name @param {number} count @returns {any[][]} */
+function groupsOf(model, name, count) {
   const groups = model?.weightsManifest;
-  const entries = groups?.length === 1 ? groups[0].weights : null;
-  if (!Array.isArray(entries) || !Array.isArray(model?.modelTopology?.node) || !model.signature) {
-    throw damaged('model.json is no TensorFlow.js graph model with one file of weights');
+  const whole = Array.isArray(groups) && groups.length === count && groups.every(({ weights }) => Array.isArray(weights));
+  if (!whole || !Array.isArray(model.modelTopology?.node) || !model.signature) {
+    throw damaged(`${name} is no TensorFlow.js graph model with ${count === 1 ? 'one file' : `${count} files`} of weights`);
   }
+  return groups.map(({ weights }) => weights);
+}
+
+/** @param {any[]} entries @param {Uint8Array} bytes @param {string} file @returns {Map<string, Tensor>} */
+function decode(entries, bytes, file) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const weights = new Map();
   let at = 0;
   for (const entry of entries) {
     const length = storedLength(entry);
-    if (at + length > bytes.byteLength) throw damaged(`weights.bin ends in ${entry.name}`);
+    if (at + length > bytes.byteLength) throw damaged(`${file} ends in ${entry.name}`);
     const part = new DataView(view.buffer, view.byteOffset + at, length);
     const data = bitsOf(entry) ? unpack(entry, part) : unquantise(entry, part);
     weights.set(entry.name, { shape: entry.shape, dtype: entry.dtype, data });
     at += length;
   }
-  if (at !== bytes.byteLength) throw damaged(`weights.bin has ${bytes.byteLength} bytes, model.json says ${at}`);
+  if (at !== bytes.byteLength) throw damaged(`${file} has ${bytes.byteLength} bytes, its graph says ${at}`);
   return weights;
 }
 
@@ -184,7 +211,7 @@ function crc32(parts) {
 /** @param {any} settings @param {any} model @param {Map<string, Tensor>} weights */
 function checkTogether({ graph, decoder }, model, weights) {
   for (const { name, op } of model.modelTopology.node) {
-    if (op === 'Const' && !weights.has(name)) throw damaged(`model.json has no weights for ${name}`);
+    if (op === 'Const' && !weights.has(name)) throw damaged(`no weights for ${name} of the graph`);
   }
   const controls = weights.get('head_bias')?.data.length;
   if (controls !== graph.n_controls || controls !== 1 + decoder.harmonics + decoder.noise_bands) {
