@@ -1,6 +1,6 @@
 // TinyTimbre in the browser.
 
-export { ioHandler, loadBundle } from './bundle.js';
+export { FORMAT_VERSIONS, ioHandler, loadBundle } from './bundle.js';
 export { Engine } from './engine.js';
 export { TinyTimbreError } from './errors.js';
 export { loadInstrument } from './instrument.js';

@@ -1,9 +1,12 @@
 // Tracker, transfer, settings and WAV files by themselves.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
+import { FORMAT_VERSIONS } from '../src/bundle.js';
 import { checkSettings } from '../src/instrument.js';
+import { impulseResponse } from '../src/reverb.js';
 import { ToneTracker } from '../src/tracker.js';
 import { Transfer, foldOctaves } from '../src/transfer.js';
 import { toInt16, wavFile } from '../src/wav.js';
@@ -74,4 +77,26 @@ test('WAV files have the right header and rounded samples', async () => {
   assert.equal(view.getUint32(24, true), 44100);
   assert.equal(view.getUint32(40, true), 10);
   assert.deepEqual([0, 1, 2, 3, 4].map((i) => view.getInt16(44 + 2 * i, true)), [0, 32767, -32767, 32767, 16384]);
+});
+
+test('the package is versioned with the newest format it reads', () => {
+  const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+  assert.equal(Number(version.split('.')[0]), Math.max(...FORMAT_VERSIONS));
+});
+
+test('a room has the direct sound first, the asked energy after it, and dies away at the asked rate', () => {
+  for (const rate of [16000, 48000]) {
+    const room = { levels: [0.3, 0.3, 0.3], rt60_secs: [0.4, 0.4, 0.4], low_hz: 100, high_hz: 7000, response_secs: 1 };
+    const response = impulseResponse(room, rate);
+    assert.equal(response.length, rate);
+    assert.equal(response[0], 1);
+    const energy = (from, to) => response.slice(from * rate, to * rate).reduce((sum, x) => sum + x * x, 0);
+    const late = response.slice(1).reduce((sum, x) => sum + x * x, 0);
+    // The direct sound has as much energy a Hz everywhere; a twofold first-order band pass lets pi / 4 of it through.
+    // Bands are noise, so their energy scatters by some tenths.
+    const asked = (0.3 ** 2 * 6900 * (Math.PI / 4)) / (rate / 2);
+    assert.ok(Math.abs(late / asked - 1) < 0.2, `${late / asked}`);
+    const fall = 10 * Math.log10(energy(0.02, 0.12) / energy(0.22, 0.32));
+    assert.ok(Math.abs(fall - 30) < 2, `${fall} dB in 0.2 s of RT60 0.4 s`);
+  }
 });

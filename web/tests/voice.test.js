@@ -113,8 +113,7 @@ test('half an hour needs no more memory than a second', () => {
   assert.ok(rms(output) > 0.01);
 });
 
-test('phase is exact after hours', () => {
-  // Twelve hours of one held frame, by leaps: the phase is a sum modulo one turn, so its error is what can grow.
+test('phase is exact after as many samples as an hour at 8 kHz has', () => {
   const rate = 48000;
   const hz = 440.1;
   const engine = new Engine(ENGINES.wasm(), INSTRUMENT, rate);
@@ -137,6 +136,7 @@ test('phase is exact after hours', () => {
   engine.advance(hz);
   engine.render(0, 1);
   const turns = Number((BigInt(end + 1) * 4401n) % 480000n) / 480000;
-  // Rounding of float64 adds up to at most 1.2e-16 turns a sample: 4e-9 here, 3e-7 in twelve hours; float32 output has 6e-8.
+  // Rounding of float64 adds up to at most 1.2e-16 turns a sample: 4e-9 here, 3e-7 in twelve hours at 48 kHz; the
+  // output's float32 rounds by 6e-8. A phase in float32 would be off by whole turns.
   assert.ok(Math.abs(engine.output(1)[0] - Math.sin(2 * Math.PI * turns)) < 1e-6);
 });
