@@ -147,6 +147,19 @@ def test_a_browser_without_worklets_is_told(browser, site):
         assert page.is_disabled("#use-clip")
 
 
+NO_SOUND = """
+AudioContext.prototype.resume = () => new Promise(() => {});
+Object.defineProperty(BaseAudioContext.prototype, 'state', { get: () => 'suspended' });
+"""
+
+
+def test_a_system_without_sound_is_explained(browser, site):
+    with opened(browser, site, script=NO_SOUND) as page:
+        press(page, "A melody")
+        assert "check the sound output" in said(page)
+        assert page.get_attribute("#use-clip", "aria-pressed") == "false"
+
+
 def test_a_refused_microphone_is_explained(browser, site):
     with opened(browser, site) as page:
         press(page, "Your voice")

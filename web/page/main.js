@@ -19,6 +19,7 @@ function element(id, kind) {
 
 const SILENT_DB = -75;
 const PATIENCE_SECS = 4;
+const WAKE_SECS = 3;
 const MODELS = new URL('../models/', import.meta.url);
 
 const alertBox = element('alert', HTMLDivElement);
@@ -90,6 +91,18 @@ async function openPlayer() {
   showRuntime(made, context);
   applyControls();
   return made;
+}
+
+/** Starts the sound; browsers that wait for a device, or forbid it, never say so. */
+async function wake() {
+  const running = /** @type {AudioContext} */ (context);
+  await Promise.race([running.resume(), new Promise((resolve) => setTimeout(resolve, 1000 * WAKE_SECS))]);
+  if (running.state === 'running') return;
+  throw new TinyTimbreError('playing needs a sound output', {
+    got: `the system keeps the sound ${running.state}`,
+    cause: 'no loudspeaker or headphones, or another program holds them',
+    remedy: 'check the sound output of your system, then press the button again',
+  });
 }
 
 function watchContext() {
@@ -168,7 +181,7 @@ async function toggle(kind, open, words) {
     status.textContent = 'One moment …';
     opening ??= openPlayer();
     const ready = await opening;
-    await context?.resume();
+    await wake();
     ready.play(await instrument());
     const opened = await open(/** @type {AudioContext} */ (context));
     if (mine !== wish) return opened.stop();
