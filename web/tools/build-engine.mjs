@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url';
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const SOURCE = path.join(root, 'assembly', 'index.ts');
-const COMMON = ['--runtime', 'stub', '-O3', '--converge', '--noAssert', '--use', 'abort='];
+const COMMON = ['--runtime', 'stub', '-O3', '--noAssert', '--use', 'abort='];
 // What plain JavaScript has no counterpart for.
 const OLD = ['bulk-memory', 'nontrapping-f2i', 'sign-extension', 'mutable-globals'];
 
