@@ -225,6 +225,16 @@ def test_a_damaged_model_is_explained_and_another_plays(browser, models, tmp_pat
         assert page.is_hidden("#alert")
 
 
+def test_a_missing_engine_is_explained(browser, site):
+    with opened(browser, site) as page:
+        page.route("**/engine.wasm", lambda route: route.abort())
+        press(page, "A melody")
+        assert "engine.wasm" in said(page)
+        page.unroute("**/engine.wasm")
+        press(page, "A melody")
+        wait_until_played(page)
+
+
 def test_no_models_is_explained(browser, tmp_path):
     with served(tmp_path) as address, opened(browser, address) as page:
         assert "make demo" in said(page)

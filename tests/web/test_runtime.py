@@ -180,6 +180,7 @@ def test_transfer_decides_as_python_does(page):
 
 @pytest.mark.parametrize("plain", [False, True], ids=["wasm", "plain"])
 def test_the_worklet_plays_what_the_voice_plays(page, plain):
+    assert page.evaluate("crossOriginIsolated") is False, "a plain static server must do"
     samples = phrase(seconds=2, sample_rate_hz=48_000)
     given = {"url": "/models/clarinet/0001/", "samples": samples.tolist(), "rate": 48_000}
     direct = call(page, "play", {**given, "plain": False})

@@ -7,8 +7,11 @@ const MAX_OCTAVES = 6;
 const OCTAVE_COST_SEMITONES = 0.5;
 const MARGIN_SEMITONES = 7;
 const SPREAD_RATIO = [0.5, 2];
-/** Changing the octave in the middle of a song must be worth this much. */
+/**
+ * Changing the octave in the middle of a song must be worth this much; in its first seconds less, when little is known.
+ */
 const OCTAVE_PATIENCE_SEMITONES = 1;
+const SETTLED_SECS = 10;
 const FLOOR_DB = -80;
 
 /** Bins of the running histograms: narrower than anyone hears, wide enough to be counted in a blink. */
@@ -130,6 +133,7 @@ export class Transfer {
     this.pitch = statistics.pitch_midi;
     /** @type {Distribution} */
     this.level = input === 'loudness' ? statistics.loudness_db : statistics.rms_energy_db;
+    this.settledFrames = SETTLED_SECS * frameRate;
     this.fading = 1 - 1 / (MEMORY_SECS * frameRate);
     this.notes = new Histogram(MIDI_BINS);
     this.levels = new Histogram(LEVEL_BINS);
@@ -164,8 +168,8 @@ export class Transfer {
     if (this.notes.total < 1) this.notes.add(midi);
     const best = chooseOctaves(this.notes, this.pitch);
     const gain = octaveCost(this.notes, this.octaves, this.pitch) - octaveCost(this.notes, best, this.pitch);
-    if (gain > OCTAVE_PATIENCE_SEMITONES || !this.begun) this.octaves = best;
-    this.begun = true;
+    const settled = Math.min(1, this.notes.total / this.settledFrames);
+    if (gain > OCTAVE_PATIENCE_SEMITONES * settled) this.octaves = best;
     this.beginNote(midi);
   }
 

@@ -53,6 +53,16 @@ test('the octave of a song does not change with a single note', () => {
   assert.equal(transfer.octaves, 1);
 });
 
+test('an octave chosen by a first low note gives way when the song is higher', () => {
+  const transfer = new Transfer(SETTINGS);
+  transfer.beginTone(44);
+  const first = transfer.octaves;
+  for (let i = 0; i < 100; i++) transfer.learn(58 + (i % 5), -25);
+  transfer.beginTone(60);
+  assert.equal(first, 1);
+  assert.equal(transfer.octaves, 0);
+});
+
 test('notes beyond the range and its margin are folded by whole octaves', () => {
   const { pitch_midi: target } = SETTINGS.statistics;
   assert.equal(foldOctaves(60, target), 0);
