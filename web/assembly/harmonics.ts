@@ -47,8 +47,10 @@ export function nextHarmonics(controls: usize, f0Hz: f64): void {
 export function renderHarmonics(out: usize, n: i32, position: f64, step: f64): void {
   openFade(position, step);
   let i = 0;
-  for (; i + 2 <= n; i += 2) renderPair(out + (<usize>i << 2), position + <f64>i * step, step);
-  if (i < n) renderOne(out + (<usize>i << 2), position + <f64>i * step);
+  if (ASC_FEATURE_SIMD) {
+    for (; i + 4 <= n; i += 4) renderFour(out + (<usize>i << 2), position + <f64>i * step, step);
+  }
+  for (; i < n; i++) renderOne(out + (<usize>i << 2), position + <f64>i * step);
 }
 
 /** cos(pi p) for the next sample and the one before it: the next but one follows by the recurrence of cosines. */
@@ -110,46 +112,74 @@ function renderOne(out: usize, position: f64): void {
   store<f32>(out, <f32>(falls * (1.0 - share) + rises * share));
 }
 
-/** sin((k + 1) x) = 2 cos(x) sin(k x) - sin((k - 1) x), for two samples at once. */
-function renderPair(out: usize, position: f64, step: f64): void {
-  if (!ASC_FEATURE_SIMD) {
-    renderOne(out, position);
-    renderOne(out + 4, position + step);
-    return;
-  }
-  const hz0 = advance(position);
-  turn(cycles);
-  let now = f64x2.splat(sineOf());
-  let twice = f64x2.splat(2.0 * cosineOf());
-  const hz1 = advance(position + step);
-  turn(cycles);
-  now = f64x2.replace_lane(now, 1, sineOf());
-  twice = f64x2.replace_lane(twice, 1, 2.0 * cosineOf());
-  let before = f64x2.splat(0);
-  let falls = f64x2.splat(0);
-  let rises = f64x2.splat(0);
-  const most0 = audible(hz0);
-  const most1 = audible(hz1);
-  const both = min(most0, most1);
+/**
+ * sin((k + 1) x) = 2 cos(x) sin(k x) - sin((k - 1) x), for four samples at once: each harmonic waits for the one
+ * before, so two pairs side by side take hardly longer than one.
+ */
+function renderFour(out: usize, position: f64, step: f64): void {
+  openFour(position, step);
+  const only0 = v128.load(changetype<usize>(mosts));
+  const only1 = v128.load(changetype<usize>(mosts), 16);
+  const twice0 = v128.load(changetype<usize>(twices));
+  const twice1 = v128.load(changetype<usize>(twices), 16);
+  let now0 = v128.load(changetype<usize>(sines));
+  let now1 = v128.load(changetype<usize>(sines), 16);
+  let before0 = f64x2.splat(0);
+  let before1 = f64x2.splat(0);
+  let falls0 = before0;
+  let falls1 = before0;
+  let rises0 = before0;
+  let rises1 = before0;
+  const least = f64x2.min(only0, only1);
+  const most = f64x2.max(only0, only1);
+  const all = <i32>min(f64x2.extract_lane(least, 0), f64x2.extract_lane(least, 1));
+  const any = <i32>max(f64x2.extract_lane(most, 0), f64x2.extract_lane(most, 1));
   const start = changetype<usize>(from);
   const end = changetype<usize>(to);
-  for (let k = 0; k < both; k++) {
-    falls = f64x2.add(falls, f64x2.mul(v128.load64_splat(start + (<usize>k << 3)), now));
-    rises = f64x2.add(rises, f64x2.mul(v128.load64_splat(end + (<usize>k << 3)), now));
-    const next = f64x2.sub(f64x2.mul(twice, now), before);
-    before = now;
-    now = next;
+  for (let k = 0; k < any; k++) {
+    let heard0 = now0;
+    let heard1 = now1;
+    if (k >= all) {
+      // A harmonic that crosses the limit among the four sounds in some of them.
+      const number = f64x2.splat(<f64>k);
+      heard0 = v128.and(now0, f64x2.lt(number, only0));
+      heard1 = v128.and(now1, f64x2.lt(number, only1));
+    }
+    const a = v128.load64_splat(start + (<usize>k << 3));
+    const b = v128.load64_splat(end + (<usize>k << 3));
+    falls0 = f64x2.add(falls0, f64x2.mul(a, heard0));
+    falls1 = f64x2.add(falls1, f64x2.mul(a, heard1));
+    rises0 = f64x2.add(rises0, f64x2.mul(b, heard0));
+    rises1 = f64x2.add(rises1, f64x2.mul(b, heard1));
+    const next0 = f64x2.sub(f64x2.mul(twice0, now0), before0);
+    const next1 = f64x2.sub(f64x2.mul(twice1, now1), before1);
+    before0 = now0;
+    before1 = now1;
+    now0 = next0;
+    now1 = next1;
   }
-  // A harmonic that crosses the limit between the two samples sounds in one of them.
-  const only = f64x2(<f64>(most0 > both ? 1 : 0), <f64>(most1 > both ? 1 : 0));
-  for (let k = both; k < max(most0, most1); k++) {
-    const heard = f64x2.mul(now, only);
-    falls = f64x2.add(falls, f64x2.mul(v128.load64_splat(start + (<usize>k << 3)), heard));
-    rises = f64x2.add(rises, f64x2.mul(v128.load64_splat(end + (<usize>k << 3)), heard));
-    const next = f64x2.sub(f64x2.mul(twice, now), before);
-    before = now;
-    now = next;
+  storePair(out, falls0, rises0);
+  storePair(out + 8, falls1, rises1);
+}
+
+/** Of four samples: sine and twice the cosine of the phase, and how many harmonics sound. */
+const sines = new StaticArray<f64>(4);
+const twices = new StaticArray<f64>(4);
+const mosts = new StaticArray<f64>(4);
+
+function openFour(position: f64, step: f64): void {
+  for (let i = 0; i < 4; i++) {
+    const hz = advance(position + <f64>i * step);
+    turn(cycles);
+    unchecked((sines[i] = sineOf()));
+    unchecked((twices[i] = 2.0 * cosineOf()));
+    unchecked((mosts[i] = <f64>audible(hz)));
   }
+}
+
+// @ts-ignore: decorator
+@inline
+function storePair(out: usize, falls: v128, rises: v128): void {
   const share0 = rising();
   const share1 = rising();
   store<f32>(out, <f32>(f64x2.extract_lane(falls, 0) * (1.0 - share0) + f64x2.extract_lane(rises, 0) * share0));

@@ -103,8 +103,8 @@ function asmFunc(imports) {
    wasm2js_trap()
   }
   $0_1 = $0_1 << 2;
-  $1_1 = $3($0_1, 5);
-  $4($1_1, $0_1);
+  $1_1 = $4($0_1, 5);
+  $5($1_1, $0_1);
   return $1_1;
  }
  
@@ -127,6 +127,17 @@ function asmFunc(imports) {
  }
  
  function $2($0_1) {
+  var $1_1 = 0;
+  if ($0_1 >>> 0 > 134217727) {
+   wasm2js_trap()
+  }
+  $0_1 = $0_1 << 3;
+  $1_1 = $4($0_1, 9);
+  $5($1_1, $0_1);
+  return $1_1;
+ }
+ 
+ function $3($0_1) {
   var $1_1 = 0.0;
   if ($0_1 != $0_1) {
    return $0_1
@@ -137,7 +148,7 @@ function asmFunc(imports) {
   return (((((((((($0_1 * 2.755731922398589e-07 + 2.7557319223985893e-06) * $0_1 + 2.48015873015873e-05) * $0_1 + 1.984126984126984e-04) * $0_1 + .001388888888888889) * $0_1 + .008333333333333333) * $0_1 + .041666666666666664) * $0_1 + .16666666666666666) * $0_1 + .5) * $0_1 + 1.0) * $0_1 + 1.0) * +(wasm2js_scratch_store_i32(2, ~~$1_1 + 127 << 23), wasm2js_scratch_load_f32());
  }
  
- function $3($0_1, $1_1) {
+ function $4($0_1, $1_1) {
   var $2_1 = 0, $3_1 = 0, $4_1 = 0, $5_1 = 0, $6_1 = 0;
   if ($0_1 >>> 0 > 1073741804) {
    wasm2js_trap()
@@ -170,7 +181,7 @@ function asmFunc(imports) {
   return $5_1 + 16 | 0;
  }
  
- function $4($0_1, $1_1) {
+ function $5($0_1, $1_1) {
   var $2_1 = 0;
   block : {
    if (!$1_1) {
@@ -240,9 +251,9 @@ function asmFunc(imports) {
   }
  }
  
- function $5($0_1) {
+ function $6($0_1) {
   var $1_1 = 0, $2_1 = 0, $3_1 = 0, $4_1 = 0, $5_1 = 0, $6_1 = 0, $7_1 = 0.0, wasm2js_i32$0 = 0, wasm2js_i32$1 = 0;
-  $2_1 = $3(36, 4);
+  $2_1 = $4(36, 4);
   HEAP32[$2_1 + 32 >> 2] = $0_1;
   HEAP32[$2_1 >> 2] = 0;
   HEAP32[$2_1 + 4 >> 2] = 0;
@@ -261,8 +272,8 @@ function asmFunc(imports) {
    wasm2js_trap()
   }
   $1_1 = $4_1 << 2;
-  $3_1 = $3($1_1, 6);
-  $4($3_1, $1_1);
+  $3_1 = $4($1_1, 6);
+  $5($3_1, $1_1);
   HEAP32[$2_1 + 12 >> 2] = $3_1;
   (wasm2js_i32$0 = $2_1, wasm2js_i32$1 = $0($4_1)), HEAP32[wasm2js_i32$0 + 16 >> 2] = wasm2js_i32$1;
   (wasm2js_i32$0 = $2_1, wasm2js_i32$1 = $0($4_1)), HEAP32[wasm2js_i32$0 + 20 >> 2] = wasm2js_i32$1;
@@ -337,17 +348,6 @@ function asmFunc(imports) {
    break;
   };
   return $2_1;
- }
- 
- function $6($0_1) {
-  var $1_1 = 0;
-  if ($0_1 >>> 0 > 134217727) {
-   wasm2js_trap()
-  }
-  $0_1 = $0_1 << 3;
-  $1_1 = $3($0_1, 9);
-  $4($1_1, $0_1);
-  return $1_1;
  }
  
  function $7($0_1, $1_1, $2_1) {
@@ -653,7 +653,7 @@ function asmFunc(imports) {
  
  function $8($0_1, $1_1, $2_1) {
   var $3_1 = 0.0, $4_1 = 0, $5_1 = 0.0, $6_1 = 0.0, $7_1 = 0.0, $8_1 = 0, $9_1 = 0, $10_1 = 0.0, $11_1 = 0, $12_1 = 0.0, $13_1 = 0.0, $14_1 = 0.0, $15_1 = Math_fround(0), wasm2js_i32$0 = 0, wasm2js_i32$1 = 0;
-  $4_1 = $3(28, 8);
+  $4_1 = $4(28, 8);
   HEAP32[$4_1 >> 2] = 0;
   HEAP32[$4_1 + 4 >> 2] = 0;
   HEAP32[$4_1 + 8 >> 2] = 0;
@@ -811,7 +811,7 @@ function asmFunc(imports) {
    }
    break;
   };
-  $19($0_1);
+  $18($0_1);
   $1_1 = HEAP32[$0_1 + 4 >> 2];
   $5_1 = HEAP32[$0_1 + 8 >> 2];
   $2_1 = $5_1 << 2;
@@ -850,35 +850,6 @@ function asmFunc(imports) {
  }
  
  function $11($0_1, $1_1) {
-  var $2_1 = 0.0, $3_1 = 0, $4_1 = 0, $5_1 = 0.0, $6_1 = 0.0, $7_1 = 0.0, $8_1 = 0, $9_1 = 0.0;
-  $2_1 = global$19 + (global$20 - global$19) * $1_1;
-  global$18 = global$18 + $2_1 / global$16;
-  global$18 = global$18 - Math_floor(global$18);
-  $1(global$18);
-  $7_1 = global$1 + global$1;
-  $1_1 = global$0;
-  $8_1 = ~~Math_max(Math_min(+(global$14 | 0), Math_ceil(global$17 / $2_1) + -1.0), 0.0);
-  while (1) {
-   if (($3_1 | 0) < ($8_1 | 0)) {
-    $4_1 = $3_1 << 3;
-    $5_1 = $5_1 + HEAPF64[$4_1 + global$21 >> 3] * $1_1;
-    $6_1 = $6_1 + HEAPF64[global$22 + $4_1 >> 3] * $1_1;
-    $2_1 = $7_1 * $1_1 - $9_1;
-    $9_1 = $1_1;
-    $1_1 = $2_1;
-    $3_1 = $3_1 + 1 | 0;
-    continue;
-   }
-   break;
-  };
-  $1_1 = global$23;
-  global$23 = global$25 * $1_1 - global$24;
-  global$24 = $1_1;
-  $1_1 = .5 - $1_1 * .5;
-  HEAPF32[$0_1 >> 2] = $5_1 * (1.0 - $1_1) + $6_1 * $1_1;
- }
- 
- function $12($0_1, $1_1) {
   var $2_1 = 0, $3_1 = 0, $4_1 = Math_fround(0), $5_1 = Math_fround(0), $6_1 = Math_fround(0), $7_1 = Math_fround(0);
   $2_1 = ((HEAP32[$0_1 + 20 >> 2] - HEAP32[$0_1 >> 2] | 0) + 1 << 2) + $1_1 | 0;
   $3_1 = HEAP32[$0_1 + 12 >> 2];
@@ -902,7 +873,7 @@ function asmFunc(imports) {
   return Math_fround(Math_fround($4_1 + $5_1) + Math_fround($6_1 + $7_1));
  }
  
- function $13($0_1, $1_1, $2_1, $3_1, $4_1, $5_1, $6_1) {
+ function $12($0_1, $1_1, $2_1, $3_1, $4_1, $5_1, $6_1) {
   if (($1_1 | 0) < ($2_1 | 0)) {
    if (HEAP32[($0_1 - 20 | 0) + 16 >> 2] >>> 2 >>> 0 <= $1_1 >>> 0) {
     wasm2js_trap()
@@ -932,9 +903,9 @@ function asmFunc(imports) {
   }
  }
  
- function $14($0_1) {
+ function $13($0_1) {
   var $1_1 = 0;
-  $1_1 = $3(36, 7);
+  $1_1 = $4(36, 7);
   HEAP32[$1_1 + 32 >> 2] = $0_1;
   HEAP32[$1_1 >> 2] = 0;
   HEAP32[$1_1 + 4 >> 2] = 0;
@@ -947,9 +918,9 @@ function asmFunc(imports) {
   return $1_1;
  }
  
- function $15() {
+ function $14() {
   var $0_1 = 0, $1_1 = 0, $2_1 = 0;
-  $4(global$10, HEAP32[(global$10 - 20 | 0) + 16 >> 2] & -4);
+  $5(global$10, HEAP32[(global$10 - 20 | 0) + 16 >> 2] & -4);
   global$12 = 0;
   $0_1 = (((global$2 << 1) - 3 | 0) / 2 | 0) - 1 | 0;
   $1_1 = global$13;
@@ -960,8 +931,8 @@ function asmFunc(imports) {
   HEAP32[$1_1 + 24 >> 2] = 0;
  }
  
- function $16($0_1) {
-  var $1_1 = 0, $2_1 = 0, $3_1 = 0, $4_1 = 0, $5_1 = 0, $6_1 = 0, $7_1 = 0, $8_1 = 0, $9_1 = 0, $10_1 = 0, $11_1 = 0, $12_1 = 0, $13_1 = 0, $14_1 = 0, $15_1 = 0, $16_1 = 0, $17_1 = 0, $18_1 = 0, $19_1 = 0, $20_1 = Math_fround(0), $21 = 0, $22 = 0, $23 = 0, $24 = 0, $25_1 = 0, $26_1 = 0, $27_1 = 0, $28_1 = 0, $29_1 = 0;
+ function $15($0_1) {
+  var $1_1 = 0, $2_1 = 0, $3_1 = 0, $4_1 = 0, $5_1 = 0, $6_1 = 0, $7_1 = 0, $8_1 = 0, $9_1 = 0, $10_1 = 0, $11_1 = 0, $12_1 = 0, $13_1 = 0, $14_1 = 0, $15_1 = 0, $16_1 = 0, $17_1 = 0, $18_1 = 0, $19_1 = 0, $20 = Math_fround(0), $21 = 0, $22 = 0, $23 = 0, $24_1 = 0, $25_1 = 0, $26_1 = 0, $27_1 = 0, $28_1 = 0, $29_1 = 0;
   $11_1 = HEAP32[(global$10 - 20 | 0) + 16 >> 2] >>> 2 | 0;
   $2_1 = HEAP32[global$13 + 20 >> 2];
   $5_1 = global$12;
@@ -971,7 +942,7 @@ function asmFunc(imports) {
    $8_1 = $2_1 << 2;
    $11_1 = $11_1 - $2_1 << 2;
    $7($5_1, $8_1 + $5_1 | 0, $11_1);
-   $4($5_1 + $11_1 | 0, $8_1);
+   $5($5_1 + $11_1 | 0, $8_1);
    global$12 = global$12 - $2_1 | 0;
    HEAP32[global$13 + 20 >> 2] = HEAP32[global$13 + 20 >> 2] - $2_1;
   }
@@ -988,7 +959,7 @@ function asmFunc(imports) {
     $3_1 = 0;
     $23 = 0;
     $9_1 = 0;
-    $24 = 0;
+    $24_1 = 0;
     $11_1 = 0;
     $25_1 = 0;
     $2_1 = HEAP32[$4_1 + 32 >> 2];
@@ -1031,9 +1002,9 @@ function asmFunc(imports) {
       $9_1 = $3_1 + $12_1 | 0;
       $1_1 = $10_1;
       $13_1 = $2_1 ^ ($9_1 ^ $13_1);
-      $10_1 = $26_1 ^ (($3_1 >>> 0 > $9_1 >>> 0 ? $1_1 + 1 | 0 : $1_1) ^ $24);
+      $10_1 = $26_1 ^ (($3_1 >>> 0 > $9_1 >>> 0 ? $1_1 + 1 | 0 : $1_1) ^ $24_1);
       $9_1 = __wasm_i64_mul($16_1, $15_1, -1793978025, -900038045);
-      $24 = i64toi32_i32$HIGH_BITS;
+      $24_1 = i64toi32_i32$HIGH_BITS;
       $15_1 = $14_1;
       $14_1 = __wasm_i64_mul($28_1, 0, -756594930, 0) + $15_1 | 0;
       $1_1 = i64toi32_i32$HIGH_BITS;
@@ -1062,13 +1033,13 @@ function asmFunc(imports) {
     HEAP32[$4_1 >> 2] = $13_1;
     HEAP32[$4_1 + 4 >> 2] = $10_1;
     HEAP32[$4_1 + 8 >> 2] = $9_1;
-    HEAP32[$4_1 + 12 >> 2] = $24;
+    HEAP32[$4_1 + 12 >> 2] = $24_1;
     HEAP32[$4_1 + 16 >> 2] = $16_1;
     HEAP32[$4_1 + 20 >> 2] = $3_1;
     HEAP32[$4_1 + 24 >> 2] = $5_1;
     HEAP32[$4_1 + 28 >> 2] = $8_1;
-    $13($27_1, $6_1, $22, HEAP32[$4_1 >> 2], HEAP32[$4_1 + 4 >> 2], HEAP32[$4_1 + 8 >> 2], HEAP32[$4_1 + 12 >> 2]);
-    $13($27_1, $6_1 + 4 | 0, $22, HEAP32[$4_1 + 16 >> 2], HEAP32[$4_1 + 20 >> 2], HEAP32[$4_1 + 24 >> 2], HEAP32[$4_1 + 28 >> 2]);
+    $12($27_1, $6_1, $22, HEAP32[$4_1 >> 2], HEAP32[$4_1 + 4 >> 2], HEAP32[$4_1 + 8 >> 2], HEAP32[$4_1 + 12 >> 2]);
+    $12($27_1, $6_1 + 4 | 0, $22, HEAP32[$4_1 + 16 >> 2], HEAP32[$4_1 + 20 >> 2], HEAP32[$4_1 + 24 >> 2], HEAP32[$4_1 + 28 >> 2]);
     $6_1 = $6_1 + 8 | 0;
     continue;
    }
@@ -1090,11 +1061,11 @@ function asmFunc(imports) {
   $11_1 = HEAP32[global$5 + 4 >> 2];
   while (1) {
    if (($2_1 | 0) > ($19_1 | 0)) {
-    $20_1 = Math_fround(0.0);
+    $20 = Math_fround(0.0);
     $6_1 = 0;
     while (1) {
      if ((global$2 | 0) > ($6_1 | 0)) {
-      $20_1 = Math_fround($20_1 + Math_fround(HEAPF32[($6_1 << 2) + $0_1 >> 2] * HEAPF32[global$6 + (Math_imul($2_1, $6_1) + $19_1 << 2) >> 2]));
+      $20 = Math_fround($20 + Math_fround(HEAPF32[($6_1 << 2) + $0_1 >> 2] * HEAPF32[global$6 + (Math_imul($2_1, $6_1) + $19_1 << 2) >> 2]));
       $6_1 = $6_1 + 1 | 0;
       continue;
      }
@@ -1102,15 +1073,15 @@ function asmFunc(imports) {
     };
     $8_1 = $19_1 << 2;
     $7_1 = $8_1 + $5_1 | 0;
-    HEAPF32[$7_1 >> 2] = HEAPF32[$7_1 >> 2] * $20_1;
+    HEAPF32[$7_1 >> 2] = HEAPF32[$7_1 >> 2] * $20;
     $8_1 = $11_1 + $8_1 | 0;
-    HEAPF32[$8_1 >> 2] = HEAPF32[$8_1 >> 2] * $20_1;
+    HEAPF32[$8_1 >> 2] = HEAPF32[$8_1 >> 2] * $20;
     $19_1 = $19_1 + 1 | 0;
     continue;
    }
    break;
   };
-  $18(global$5, global$7);
+  $17(global$5, global$7);
   $2_1 = (global$2 - 1 << 1) / 2 | 0;
   $0_1 = 0 - $2_1 | 0;
   while (1) {
@@ -1125,7 +1096,7 @@ function asmFunc(imports) {
   global$12 = global$12 + global$3 | 0;
  }
  
- function $17($0_1, $1_1) {
+ function $16($0_1, $1_1) {
   var $2_1 = 0, $3_1 = 0, $4_1 = 0.0, $5_1 = 0.0, $6_1 = 0, $7_1 = 0.0, $8_1 = 0;
   global$19 = global$20;
   global$20 = $1_1;
@@ -1161,8 +1132,8 @@ function asmFunc(imports) {
   };
  }
  
- function $18($0_1, $1_1) {
-  var $2_1 = 0, $3_1 = 0, $4_1 = Math_fround(0), $5_1 = 0, $6_1 = 0, $7_1 = Math_fround(0), $8_1 = 0, $9_1 = Math_fround(0), $10_1 = Math_fround(0), $11_1 = Math_fround(0), $12_1 = 0, $13_1 = 0, $14_1 = 0, $15_1 = 0, $16_1 = 0, $17_1 = 0, $18_1 = 0, $19_1 = Math_fround(0), $20_1 = Math_fround(0);
+ function $17($0_1, $1_1) {
+  var $2_1 = 0, $3_1 = 0, $4_1 = Math_fround(0), $5_1 = 0, $6_1 = 0, $7_1 = Math_fround(0), $8_1 = 0, $9_1 = Math_fround(0), $10_1 = Math_fround(0), $11_1 = Math_fround(0), $12_1 = 0, $13_1 = 0, $14_1 = 0, $15_1 = 0, $16_1 = 0, $17_1 = 0, $18_1 = 0, $19_1 = Math_fround(0), $20 = Math_fround(0);
   $6_1 = HEAP32[$0_1 + 8 >> 2];
   $14_1 = HEAP32[$0_1 >> 2];
   $15_1 = HEAP32[$0_1 + 4 >> 2];
@@ -1181,11 +1152,11 @@ function asmFunc(imports) {
     $11_1 = HEAPF32[$8_1 >> 2];
     $19_1 = Math_fround(Math_fround($10_1 - $11_1) * Math_fround(.5));
     $4_1 = Math_fround(Math_fround($7_1 - $4_1) * Math_fround(.5));
-    $20_1 = HEAPF32[HEAP32[$0_1 + 24 >> 2] + $3_1 >> 2];
+    $20 = HEAPF32[HEAP32[$0_1 + 24 >> 2] + $3_1 >> 2];
     $10_1 = Math_fround(Math_fround($10_1 + $11_1) * Math_fround(.5));
     $11_1 = Math_fround(-HEAPF32[HEAP32[$0_1 + 28 >> 2] + $3_1 >> 2]);
-    $7_1 = Math_fround(Math_fround($4_1 * $20_1) - Math_fround($10_1 * $11_1));
-    $4_1 = Math_fround(Math_fround($4_1 * $11_1) + Math_fround($10_1 * $20_1));
+    $7_1 = Math_fround(Math_fround($4_1 * $20) - Math_fround($10_1 * $11_1));
+    $4_1 = Math_fround(Math_fround($4_1 * $11_1) + Math_fround($10_1 * $20));
     HEAPF32[$16_1 >> 2] = $9_1 - $4_1;
     HEAPF32[$18_1 >> 2] = $19_1 + $7_1;
     HEAPF32[$17_1 >> 2] = $9_1 + $4_1;
@@ -1217,7 +1188,7 @@ function asmFunc(imports) {
    }
    break;
   };
-  $19($0_1);
+  $18($0_1);
   $9_1 = Math_fround(Math_fround(1.0) / Math_fround($6_1 | 0));
   while (1) {
    if (($6_1 | 0) > ($12_1 | 0)) {
@@ -1232,8 +1203,8 @@ function asmFunc(imports) {
   };
  }
  
- function $19($0_1) {
-  var $1_1 = 0, $2_1 = 0, $3_1 = 0, $4_1 = 0, $5_1 = 0, $6_1 = Math_fround(0), $7_1 = 0, $8_1 = 0, $9_1 = 0, $10_1 = 0, $11_1 = Math_fround(0), $12_1 = Math_fround(0), $13_1 = 0, $14_1 = Math_fround(0), $15_1 = Math_fround(0), $16_1 = Math_fround(0), $17_1 = Math_fround(0), $18_1 = 0, $19_1 = 0, $20_1 = 0;
+ function $18($0_1) {
+  var $1_1 = 0, $2_1 = 0, $3_1 = 0, $4_1 = 0, $5_1 = 0, $6_1 = Math_fround(0), $7_1 = 0, $8_1 = 0, $9_1 = 0, $10_1 = 0, $11_1 = Math_fround(0), $12_1 = Math_fround(0), $13_1 = 0, $14_1 = Math_fround(0), $15_1 = Math_fround(0), $16_1 = Math_fround(0), $17_1 = Math_fround(0), $18_1 = 0, $19_1 = 0, $20 = 0;
   $8_1 = HEAP32[$0_1 + 8 >> 2];
   $9_1 = HEAP32[$0_1 >> 2];
   $10_1 = HEAP32[$0_1 + 4 >> 2];
@@ -1255,7 +1226,7 @@ function asmFunc(imports) {
         $11_1 = HEAPF32[$5_1 >> 2];
         $4_1 = $4_1 + $10_1 | 0;
         $12_1 = HEAPF32[$4_1 >> 2];
-        $20_1 = $5_1;
+        $20 = $5_1;
         $2_1 = $3_1 + $2_1 << 2;
         $5_1 = $2_1 + $9_1 | 0;
         $6_1 = HEAPF32[$5_1 >> 2];
@@ -1265,7 +1236,7 @@ function asmFunc(imports) {
         $15_1 = HEAPF32[$2_1 >> 2];
         $16_1 = HEAPF32[$19_1 + $13_1 >> 2];
         $17_1 = Math_fround(Math_fround($6_1 * $14_1) - Math_fround($15_1 * $16_1));
-        HEAPF32[$20_1 >> 2] = $11_1 + $17_1;
+        HEAPF32[$20 >> 2] = $11_1 + $17_1;
         $6_1 = Math_fround(Math_fround($6_1 * $16_1) + Math_fround($15_1 * $14_1));
         HEAPF32[$4_1 >> 2] = $12_1 + $6_1;
         HEAPF32[$5_1 >> 2] = $11_1 - $17_1;
@@ -1287,31 +1258,34 @@ function asmFunc(imports) {
   };
  }
  
- function $20() {
+ function $19() {
   global$4 = 1036;
-  global$5 = $5(4);
+  global$5 = $6(4);
   global$6 = $0(0);
   global$7 = $0(0);
-  global$8 = $14(0);
+  global$8 = $13(0);
   global$10 = $0(0);
   global$13 = $8(1, 1, 1);
-  global$21 = $6(0);
-  global$22 = $6(0);
+  global$21 = $2(0);
+  global$22 = $2(0);
+  $2(4);
+  $2(4);
+  $2(4);
   global$26 = $0(4096);
   global$27 = $8(1, 1, 1);
   global$28 = $0(0);
   global$31 = $0(0);
-  global$34 = $5(4);
+  global$34 = $6(4);
   global$35 = $0(0);
   global$36 = $0(0);
   global$37 = $0(0);
-  global$38 = $5(4);
+  global$38 = $6(4);
   global$45 = $0(0);
   global$46 = $0(0);
   global$49 = $0(4096);
  }
  
- function $25($0_1) {
+ function $24($0_1) {
   $0_1 = $0_1 | 0;
   var $1_1 = 0.0, $2_1 = 0, $3_1 = 0, $4_1 = 0.0, $5_1 = 0, $6_1 = 0.0;
   $2_1 = global$31 + (global$32 - 512 << 2) | 0;
@@ -1361,15 +1335,15 @@ function asmFunc(imports) {
   return +($9(Math_fround(Math_max($1_1, 1.0e-08))) * 4.3429448190325175);
  }
  
- function $26() {
+ function $25() {
   return +global$47;
  }
  
- function $27() {
+ function $26() {
   return +global$48;
  }
  
- function $28($0_1) {
+ function $27($0_1) {
   $0_1 = $0_1 | 0;
   var $1_1 = 0, $2_1 = Math_fround(0), $3_1 = 0, $4_1 = 0, wasm2js_i32$0 = 0, wasm2js_f32$0 = Math_fround(0);
   while (1) {
@@ -1395,7 +1369,7 @@ function asmFunc(imports) {
   $0_1 = global$27;
   while (1) {
    if ((HEAP32[$0_1 + 20 >> 2] + HEAP32[$0_1 >> 2] | 0) < (global$29 - global$30 | 0)) {
-    (wasm2js_i32$0 = global$31 + (global$32 << 2) | 0, wasm2js_f32$0 = $12(global$27, $3_1)), HEAPF32[wasm2js_i32$0 >> 2] = wasm2js_f32$0;
+    (wasm2js_i32$0 = global$31 + (global$32 << 2) | 0, wasm2js_f32$0 = $11(global$27, $3_1)), HEAPF32[wasm2js_i32$0 >> 2] = wasm2js_f32$0;
     global$32 = global$32 + 1 | 0;
     continue;
    }
@@ -1419,7 +1393,7 @@ function asmFunc(imports) {
   return $0_1 | 0;
  }
  
- function $29() {
+ function $28() {
   var $0_1 = 0.0, $1_1 = 0, $2_1 = 0, $3_1 = 0.0, $4_1 = 0.0, $5_1 = 0, $6_1 = Math_fround(0), $7_1 = 0.0, $8_1 = 0.0, $9_1 = 0, $10_1 = 0, $11_1 = 0, $12_1 = 0, $13_1 = 0.0, $14_1 = Math_fround(0);
   global$47 = 0.0;
   global$48 = 0.0;
@@ -1512,7 +1486,7 @@ function asmFunc(imports) {
    }
    break;
   };
-  $18(global$38, global$46);
+  $17(global$38, global$46);
   while (1) {
    if ((global$43 | 0) > ($12_1 | 0)) {
     $0_1 = +HEAPF32[global$45 + ($12_1 << 2) >> 2];
@@ -1655,16 +1629,16 @@ function asmFunc(imports) {
   }
  }
  
- function $30($0_1) {
+ function $29($0_1) {
   $0_1 = $0_1 | 0;
   global$9 = $0_1;
  }
  
- function $31($0_1, $1_1, $2_1) {
+ function $30($0_1, $1_1, $2_1) {
   $0_1 = $0_1 | 0;
   $1_1 = $1_1 | 0;
   $2_1 = $2_1 | 0;
-  var $3_1 = Math_fround(0), $4_1 = 0, $5_1 = 0, $6_1 = 0, $7_1 = 0, $8_1 = Math_fround(0), $9_1 = 0.0, $10_1 = 0, $11_1 = 0.0, $12_1 = 0, $13_1 = 0, $14_1 = 0, $15_1 = 0, $16_1 = 0, $17_1 = 0, $18_1 = 0, $19_1 = 0, $20_1 = 0;
+  var $3_1 = Math_fround(0), $4_1 = 0, $5_1 = 0, $6_1 = 0, $7_1 = 0, $8_1 = Math_fround(0), $9_1 = 0.0, $10_1 = 0, $11_1 = 0.0, $12_1 = 0, $13_1 = 0, $14_1 = 0, $15_1 = 0, $16_1 = 0, $17_1 = 0, $18_1 = 0, $19_1 = 0, $20 = 0;
   while (1) {
    if (($1_1 | 0) > ($18_1 | 0)) {
     $4_1 = ($18_1 << 5) + $0_1 | 0;
@@ -1724,7 +1698,7 @@ function asmFunc(imports) {
             if ($8_1 == Math_fround(0.0)) {
              break block10
             }
-            $11_1 = $2($9($8_1) * +$3_1);
+            $11_1 = $3($9($8_1) * +$3_1);
            }
            $3_1 = Math_fround($11_1);
            break block9;
@@ -1766,7 +1740,7 @@ function asmFunc(imports) {
            default:
             wasm2js_trap();
            case 0:
-            $3_1 = Math_fround(1.0 / ($2(-+$3_1) + 1.0));
+            $3_1 = Math_fround(1.0 / ($3(-+$3_1) + 1.0));
             break block27;
            case 1:
             $9_1 = +$3_1;
@@ -1783,7 +1757,7 @@ function asmFunc(imports) {
              if (Math_abs($9_1) < .001) {
               break block28
              }
-             $9_1 = $2($9_1 + $9_1);
+             $9_1 = $3($9_1 + $9_1);
              $11_1 = ($9_1 + -1.0) / ($9_1 + 1.0);
             }
             $3_1 = Math_fround($11_1);
@@ -1799,11 +1773,11 @@ function asmFunc(imports) {
             break block27;
            case 5:
             if (!($3_1 >= Math_fround(0.0))) {
-             $3_1 = Math_fround($2(+$3_1) + -1.0)
+             $3_1 = Math_fround($3(+$3_1) + -1.0)
             }
             break block27;
            case 6:
-            $3_1 = Math_fround($2(+$3_1));
+            $3_1 = Math_fround($3(+$3_1));
             break block27;
            case 7:
             $3_1 = Math_fround($9($3_1));
@@ -1831,7 +1805,7 @@ function asmFunc(imports) {
            };
           }
           if (!($3_1 > Math_fround(20.0))) {
-           $3_1 = Math_fround($9(Math_fround($2(+$3_1) + 1.0)))
+           $3_1 = Math_fround($9(Math_fround($3(+$3_1) + 1.0)))
           }
          }
          HEAPF32[$10_1 >> 2] = $3_1;
@@ -1899,7 +1873,7 @@ function asmFunc(imports) {
      }
     } else {
      $10_1 = 0;
-     $20_1 = (HEAP32[$4_1 + 12 >> 2] << 2) + $2_1 | 0;
+     $20 = (HEAP32[$4_1 + 12 >> 2] << 2) + $2_1 | 0;
      $19_1 = HEAP32[$4_1 + 16 >> 2];
      $15_1 = HEAP32[$4_1 + 20 >> 2];
      $12_1 = HEAP32[$4_1 + 24 >> 2];
@@ -1912,7 +1886,7 @@ function asmFunc(imports) {
        while (1) {
         if (($6_1 | 0) < ($12_1 | 0)) {
          $3_1 = Math_fround(0.0);
-         $7_1 = ($6_1 << 2) + $20_1 | 0;
+         $7_1 = ($6_1 << 2) + $20 | 0;
          $5_1 = 0;
          while (1) {
           if (($5_1 | 0) < ($15_1 | 0)) {
@@ -1956,48 +1930,70 @@ function asmFunc(imports) {
   };
  }
  
- function $32($0_1) {
+ function $31($0_1) {
   $0_1 = $0_1 | 0;
-  return $6(($0_1 + 7 | 0) / 8 | 0) | 0;
+  return $2(($0_1 + 7 | 0) / 8 | 0) | 0;
  }
  
- function $33($0_1, $1_1) {
+ function $32($0_1, $1_1) {
   $0_1 = $0_1 | 0;
   $1_1 = $1_1 | 0;
-  var $2_1 = 0, $3_1 = 0.0, $4_1 = 0.0, $5_1 = 0.0, $6_1 = 0, $7_1 = 0, $8_1 = 0, wasm2js_i32$0 = 0, wasm2js_f32$0 = Math_fround(0);
-  $6_1 = global$49 + ($0_1 << 2) | 0;
+  var $2_1 = 0.0, $3_1 = 0, $4_1 = 0.0, $5_1 = 0.0, $6_1 = 0.0, $7_1 = 0.0, $8_1 = 0.0, $9_1 = 0, $10_1 = 0, $11_1 = 0.0, $12_1 = 0, $13_1 = 0, $14_1 = 0.0, $15_1 = 0, wasm2js_i32$0 = 0, wasm2js_f32$0 = Math_fround(0);
+  $10_1 = global$49 + ($0_1 << 2) | 0;
   $5_1 = global$52 / global$51;
-  $3_1 = $5_1 * .5;
-  $1($3_1 - Math_floor($3_1));
+  $2_1 = $5_1 * .5;
+  $1($2_1 - Math_floor($2_1));
   global$23 = global$1;
-  $3_1 = 1.0 / global$51;
-  $4_1 = ($5_1 - $3_1) * .5;
-  $1($4_1 - Math_floor($4_1));
+  $6_1 = 1.0 / global$51;
+  $2_1 = ($5_1 - $6_1) * .5;
+  $1($2_1 - Math_floor($2_1));
   global$24 = global$1;
-  $4_1 = $3_1 * .5;
-  $1($4_1 - Math_floor($4_1));
+  $2_1 = $6_1 * .5;
+  $1($2_1 - Math_floor($2_1));
   global$25 = global$1 + global$1;
   while (1) {
-   $0_1 = $2_1 + 2 | 0;
-   if (($0_1 | 0) <= ($1_1 | 0)) {
-    $8_1 = ($2_1 << 2) + $6_1 | 0;
-    $4_1 = $5_1 + +($2_1 | 0) * $3_1;
-    $11($8_1, $4_1);
-    $11($8_1 + 4 | 0, $4_1 + $3_1);
-    $2_1 = $0_1;
+   if (($1_1 | 0) > ($3_1 | 0)) {
+    $13_1 = ($3_1 << 2) + $10_1 | 0;
+    $11_1 = 0.0;
+    $7_1 = 0.0;
+    $8_1 = 0.0;
+    $0_1 = 0;
+    $4_1 = global$19 + (global$20 - global$19) * ($5_1 + +($3_1 | 0) * $6_1);
+    global$18 = global$18 + $4_1 / global$16;
+    global$18 = global$18 - Math_floor(global$18);
+    $1(global$18);
+    $14_1 = global$1 + global$1;
+    $2_1 = global$0;
+    $15_1 = ~~Math_max(Math_min(+(global$14 | 0), Math_ceil(global$17 / $4_1) + -1.0), 0.0);
+    while (1) {
+     if (($0_1 | 0) < ($15_1 | 0)) {
+      $12_1 = $0_1 << 3;
+      $7_1 = $7_1 + HEAPF64[$12_1 + global$21 >> 3] * $2_1;
+      $8_1 = $8_1 + HEAPF64[global$22 + $12_1 >> 3] * $2_1;
+      $4_1 = $14_1 * $2_1 - $11_1;
+      $11_1 = $2_1;
+      $2_1 = $4_1;
+      $0_1 = $0_1 + 1 | 0;
+      continue;
+     }
+     break;
+    };
+    $2_1 = global$23;
+    global$23 = global$25 * $2_1 - global$24;
+    global$24 = $2_1;
+    $2_1 = .5 - $2_1 * .5;
+    HEAPF32[$13_1 >> 2] = $7_1 * (1.0 - $2_1) + $8_1 * $2_1;
+    $3_1 = $3_1 + 1 | 0;
     continue;
    }
    break;
   };
-  if (($1_1 | 0) > ($2_1 | 0)) {
-   $11(($2_1 << 2) + $6_1 | 0, $5_1 + +($2_1 | 0) * $3_1)
-  }
   $0_1 = global$10 + (global$11 << 2) | 0;
   while (1) {
-   if (($1_1 | 0) > ($7_1 | 0)) {
-    $2_1 = ($7_1 << 2) + $6_1 | 0;
-    (wasm2js_i32$0 = $2_1, wasm2js_f32$0 = Math_fround(HEAPF32[$2_1 >> 2] + $12(global$13, $0_1))), HEAPF32[wasm2js_i32$0 >> 2] = wasm2js_f32$0;
-    $7_1 = $7_1 + 1 | 0;
+   if (($1_1 | 0) > ($9_1 | 0)) {
+    $3_1 = ($9_1 << 2) + $10_1 | 0;
+    (wasm2js_i32$0 = $3_1, wasm2js_f32$0 = Math_fround(HEAPF32[$3_1 >> 2] + $11(global$13, $0_1))), HEAPF32[wasm2js_i32$0 >> 2] = wasm2js_f32$0;
+    $9_1 = $9_1 + 1 | 0;
     continue;
    }
    break;
@@ -2005,20 +2001,20 @@ function asmFunc(imports) {
   global$52 = global$52 + +($1_1 | 0);
  }
  
- function $34($0_1, $1_1) {
+ function $33($0_1, $1_1) {
   $0_1 = $0_1 | 0;
   $1_1 = +$1_1;
-  $15();
-  $17($0_1, $1_1);
-  $16((global$50 + 1 << 2) + $0_1 | 0);
+  $14();
+  $16($0_1, $1_1);
+  $15((global$50 + 1 << 2) + $0_1 | 0);
   global$52 = global$51;
  }
  
- function $35() {
+ function $34() {
   return global$49 | 0;
  }
  
- function $36($0_1, $1_1, $2_1, $3_1, $4_1, $5_1) {
+ function $35($0_1, $1_1, $2_1, $3_1, $4_1, $5_1) {
   $0_1 = $0_1 | 0;
   $1_1 = $1_1 | 0;
   $2_1 = $2_1 | 0;
@@ -2037,7 +2033,7 @@ function asmFunc(imports) {
   global$30 = HEAP32[global$27 >> 2];
   global$28 = $0((global$30 << 2) - -8192 | 0);
   global$29 = global$30;
-  global$34 = $5(512);
+  global$34 = $6(512);
   global$35 = $0(257);
   global$36 = $0(512);
   global$37 = $0(512);
@@ -2083,7 +2079,7 @@ function asmFunc(imports) {
    }
    break;
   };
-  global$38 = $5($6_1);
+  global$38 = $6($6_1);
   global$45 = $0($6_1);
   global$46 = $0($6_1);
   $6_1 = global$42;
@@ -2095,8 +2091,8 @@ function asmFunc(imports) {
   global$16 = $8_1;
   global$17 = Math_min(global$15, global$16 * .5);
   global$18 = 0.0;
-  global$21 = $6(global$14);
-  global$22 = $6(global$14);
+  global$21 = $2(global$14);
+  global$22 = $2(global$14);
   global$2 = $1_1;
   global$3 = $2_1;
   $0_1 = 4;
@@ -2107,7 +2103,7 @@ function asmFunc(imports) {
    }
    break;
   };
-  global$5 = $5($0_1);
+  global$5 = $6($0_1);
   $1_1 = global$3;
   global$7 = $0(($0_1 | 0) > ($1_1 | 0) ? $0_1 : $1_1);
   global$6 = $0(Math_imul(global$2, (($0_1 | 0) / 2 | 0) + 1 | 0));
@@ -2117,7 +2113,7 @@ function asmFunc(imports) {
   while (1) {
    if ((global$2 | 0) > ($11_1 | 0)) {
     $7_1 = (!$11_1 | (global$2 - 1 | 0) == ($11_1 | 0) ? 1.0 : 2.0) / +($2_1 | 0);
-    $4(global$7, $6_1 << 2);
+    $5(global$7, $6_1 << 2);
     $1_1 = (0 - $2_1 | 0) / 2 | 0;
     while (1) {
      if ((($2_1 | 0) / 2 | 0) > ($1_1 | 0)) {
@@ -2162,22 +2158,22 @@ function asmFunc(imports) {
    }
    break;
   };
-  global$8 = $14($5_1);
+  global$8 = $13($5_1);
   global$13 = $8($3_1, $4_1, 16);
   global$11 = HEAP32[global$13 >> 2] << 1;
   global$10 = $0(((global$11 << 1) + (global$3 << 2) | 0) + ($0_1 << 1) | 0);
-  $15();
+  $14();
  }
  
- function $37() {
+ function $36() {
   return 4096;
  }
  
- function $38() {
+ function $37() {
   return global$26 | 0;
  }
  
- function $39($0_1, $1_1) {
+ function $38($0_1, $1_1) {
   $0_1 = $0_1 | 0;
   $1_1 = $1_1 | 0;
   var $2_1 = 0;
@@ -2194,7 +2190,7 @@ function asmFunc(imports) {
   return 1;
  }
  
- function $40($0_1, $1_1, $2_1, $3_1) {
+ function $39($0_1, $1_1, $2_1, $3_1) {
   $0_1 = $0_1 | 0;
   $1_1 = $1_1 | 0;
   $2_1 = +$2_1;
@@ -2216,7 +2212,7 @@ function asmFunc(imports) {
       break block
      }
      $4_1 = $3_1 < 0.0 ? -1.0 : 1.0;
-     $3_1 = $2(($6_1 + -.8) * -2.0 / .17999999999999994);
+     $3_1 = $3(($6_1 + -.8) * -2.0 / .17999999999999994);
      $4_1 = $4_1 * ((1.0 - $3_1) * .17999999999999994 / ($3_1 + 1.0) + .8);
     }
     HEAPF32[$7_1 >> 2] = $4_1;
@@ -2227,15 +2223,15 @@ function asmFunc(imports) {
   };
  }
  
- function $41() {
+ function $40() {
   return ~~Math_ceil(global$51 - global$52) | 0;
  }
  
- function $42($0_1, $1_1) {
+ function $41($0_1, $1_1) {
   $0_1 = $0_1 | 0;
   $1_1 = +$1_1;
-  $17($0_1, $1_1);
-  $16((global$50 + 1 << 2) + $0_1 | 0);
+  $16($0_1, $1_1);
+  $15((global$50 + 1 << 2) + $0_1 | 0);
   global$52 = global$52 - global$51;
  }
  
@@ -2270,7 +2266,7 @@ function asmFunc(imports) {
  }
  
  bufferView = HEAPU8;
- $20();
+ $19();
  function __wasm_memory_size() {
   return buffer.byteLength >> 16;
  }
@@ -2298,24 +2294,24 @@ function asmFunc(imports) {
  }
  
  return {
-  "inputAddress": $38, 
-  "outputAddress": $35, 
-  "maxBlock": $37, 
-  "reserve": $32, 
-  "open": $36, 
-  "run": $31, 
-  "finite": $39, 
-  "prime": $34, 
-  "advance": $42, 
-  "seek": $30, 
-  "due": $41, 
-  "render": $33, 
-  "finish": $40, 
-  "followPitch": $29, 
-  "heardClarity": $27, 
-  "heardHz": $26, 
-  "heardLevel": $25, 
-  "hear": $28, 
+  "inputAddress": $37, 
+  "outputAddress": $34, 
+  "maxBlock": $36, 
+  "reserve": $31, 
+  "open": $35, 
+  "run": $30, 
+  "finite": $38, 
+  "prime": $33, 
+  "advance": $41, 
+  "seek": $29, 
+  "due": $40, 
+  "render": $32, 
+  "finish": $39, 
+  "followPitch": $28, 
+  "heardClarity": $26, 
+  "heardHz": $25, 
+  "heardLevel": $24, 
+  "hear": $27, 
   "memory": Object.create(Object.prototype, {
    "grow": {
     "value": __wasm_memory_grow
