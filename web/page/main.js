@@ -2,8 +2,9 @@
 
 import { TinyTimbreError } from '../src/errors.js';
 import { loadInstrument } from '../src/instrument.js';
-import { LONGEST_RECORDING_SECS, Player, unsupported } from '../src/player.js';
+import { Player, unsupported } from '../src/player.js';
 import { fetchIndex, showInstruments } from './instruments.js';
+import { Recorder } from './recorder.js';
 import { Roll, cents, noteName } from './roll.js';
 import { FileSource, openClip, openMicrophone } from './sources.js';
 
@@ -31,9 +32,6 @@ const buttons = {
 };
 const fileInput = element('file', HTMLInputElement);
 const filePlayer = element('file-player', HTMLAudioElement);
-const recordButton = element('record', HTMLButtonElement);
-const download = element('download', HTMLAnchorElement);
-const replay = element('replay', HTMLAudioElement);
 const volume = element('volume', HTMLInputElement);
 const silence = element('silence', HTMLInputElement);
 const octave = element('octave', HTMLSelectElement);
@@ -44,6 +42,14 @@ const drop = element('drop', HTMLDivElement);
 
 const roll = new Roll(element('roll', HTMLCanvasElement));
 const files = new FileSource(filePlayer);
+const recorder = new Recorder(
+  {
+    button: element('record', HTMLButtonElement),
+    download: element('download', HTMLAnchorElement),
+    replay: element('replay', HTMLAudioElement),
+  },
+  { say, name: () => chosen?.name ?? 'instrument' },
+);
 
 /** @type {AudioContext | null} */
 let context = null;
@@ -71,6 +77,11 @@ function explain(error) {
   alertBox.hidden = false;
 }
 
+/** @param {string} words */
+function say(words) {
+  status.textContent = words;
+}
+
 function calm() {
   alertBox.hidden = true;
   alertBox.replaceChildren();
@@ -86,8 +97,8 @@ async function openPlayer() {
   made.output.connect(context.destination);
   made.addEventListener('frames', (event) => see(/** @type {CustomEvent<Frame[]>} */ (event).detail));
   made.addEventListener('failed', (event) => explain(/** @type {CustomEvent} */ (event).detail));
-  made.addEventListener('recordingfull', () => finishRecording());
   player = made;
+  recorder.attach(made);
   showRuntime(made, context);
   applyControls();
   return made;
@@ -107,7 +118,7 @@ async function wake() {
 
 function watchContext() {
   if (sounding && context && context.state !== 'running') {
-    status.textContent = 'The system has taken the sound away; press the button again to go on.';
+    say('The system has taken the sound away; press the button again to go on.');
     stop();
   }
 }
@@ -138,7 +149,7 @@ function hint(frame) {
   if (frame.energyDb > SILENT_DB) quietSince = context.currentTime;
   if (context.currentTime - quietSince < PATIENCE_SECS) return;
   quietSince = Infinity;
-  status.textContent = 'The microphone is open but hears nothing: is it muted, or is another one meant?';
+  say('The microphone is open but hears nothing: is it muted, or is another one meant?');
 }
 
 function drawForever() {
@@ -172,25 +183,34 @@ async function toggle(kind, open, words) {
   calm();
   const again = sounding === kind && kind !== 'file';
   stop();
-  if (again) {
-    status.textContent = 'Stopped.';
-    return;
-  }
+  if (again) return say('Stopped.');
   const mine = wish;
+  say('One moment …');
   try {
-    status.textContent = 'One moment …';
-    opening ??= openPlayer();
-    const ready = await opening;
-    await wake();
-    ready.play(await instrument());
-    const opened = await open(/** @type {AudioContext} */ (context));
-    if (mine !== wish) return opened.stop();
-    begin(kind, opened, words);
+    const opened = await openSource(open);
+    if (mine === wish) begin(kind, opened, words);
+    else opened.stop();
   } catch (error) {
-    if (!player) opening = null;
-    if (mine === wish) status.textContent = 'Not playing.';
+    if (mine === wish) say('Not playing.');
     explain(error);
   }
+}
+
+/** Everything a source needs, then the source. @param {(context: AudioContext) => Promise<Source> | Source} open */
+async function openSource(open) {
+  opening ??= openPlayer();
+  try {
+    await opening;
+  } catch (error) {
+    opening = null;
+    await context?.close();
+    throw error;
+  }
+  await wake();
+  const loaded = await instrument();
+  const opened = await open(/** @type {AudioContext} */ (context));
+  player?.play(loaded);
+  return opened;
 }
 
 /** @param {keyof typeof buttons} kind @param {Source} opened @param {string} words */
@@ -201,8 +221,7 @@ function begin(kind, opened, words) {
   roll.clear();
   opened.node.connect(/** @type {Player} */ (player).input);
   buttons[kind].setAttribute('aria-pressed', 'true');
-  recordButton.disabled = false;
-  status.textContent = words;
+  say(words);
 }
 
 /** @returns {Promise<import('../src/engine.js').Instrument>} */
@@ -244,27 +263,6 @@ function showFacts({ settings, program }, label) {
   element('credits', HTMLParagraphElement).textContent = credits.length ? `Recordings it learnt from: ${credits.join('; ')}.` : '';
 }
 
-async function toggleRecording() {
-  if (!player) return;
-  if (player.recording) return finishRecording();
-  player.startRecording();
-  recordButton.textContent = 'Stop recording';
-  recordButton.setAttribute('aria-pressed', 'true');
-  status.textContent = `Recording; ${LONGEST_RECORDING_SECS / 60} minutes at most.`;
-}
-
-async function finishRecording() {
-  if (!player) return;
-  const file = await player.stopRecording();
-  recordButton.textContent = 'Record';
-  recordButton.setAttribute('aria-pressed', 'false');
-  URL.revokeObjectURL(download.href);
-  download.href = replay.src = URL.createObjectURL(file);
-  download.download = `tinytimbre-${chosen?.name ?? 'instrument'}.wav`;
-  download.hidden = replay.hidden = false;
-  status.textContent = 'Recorded.';
-}
-
 /** @param {File | undefined} file */
 function playFile(file) {
   if (!file) return;
@@ -280,7 +278,7 @@ function wireSources() {
   };
   const ended = () => {
     stop();
-    status.textContent = 'The melody is over.';
+    say('The melody is over.');
   };
   buttons.microphone.onclick = () =>
     toggle('microphone', (context) => openMicrophone(context, { onGone: gone }), 'Listening: sing or hum, one note at a time.');
@@ -288,14 +286,14 @@ function wireSources() {
   buttons.file.onclick = () => {
     if (sounding !== 'file') return fileInput.click();
     stop();
-    status.textContent = 'Stopped.';
+    say('Stopped.');
   };
   fileInput.onchange = () => {
     playFile(fileInput.files?.[0]);
     fileInput.value = '';
   };
   filePlayer.onended = () => {
-    status.textContent = 'The recording is over.';
+    say('The recording is over.');
   };
 }
 
@@ -318,7 +316,6 @@ async function start() {
   wireSources();
   wireDrops();
   for (const control of [octave, volume, silence]) control.addEventListener('input', applyControls);
-  recordButton.onclick = () => toggleRecording();
   applyControls();
   drawForever();
   try {
@@ -328,7 +325,7 @@ async function start() {
     for (const button of Object.values(buttons)) button.disabled = false;
   } catch (error) {
     element('instrument-list', HTMLDivElement).replaceChildren();
-    status.textContent = 'Not ready.';
+    say('Not ready.');
     explain(error);
   }
 }
