@@ -61,7 +61,6 @@ web: install
 
 MINUTES ?= 10
 bench-web: install
-	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/npm ci --prefix web/bench --no-audit --no-fund --ignore-scripts
 	$(BIN)/python benchmarks/web.py $(PUBLISHED) --minutes $(MINUTES)
 
 # The lock: exact versions with hashes. Run it after a change of pyproject.toml and commit the result.
@@ -72,4 +71,4 @@ lock:
 	  --no-emit-index-url --no-emit-find-links --no-header --quiet --upgrade -o requirements/bootstrap.txt
 
 clean:
-	rm -rf $(VENV) web/node_modules web/bench/node_modules .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) web/node_modules .mypy_cache .ruff_cache .pytest_cache

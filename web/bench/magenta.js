@@ -31,7 +31,7 @@ function features(seconds) {
 
 /** @param {{url: string, seconds: number, repeats: number}} given */
 export async function magenta({ url, seconds, repeats }) {
-  await script('/bench/node_modules/@magenta/music/dist/magentamusic.js');
+  await script('/clients/magentamusic-1.23.1.js');
   const model = new globalThis.mm.DDSP(new URL(url, location.href).href);
   const start = performance.now();
   await model.initialize();
