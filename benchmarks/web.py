@@ -67,24 +67,64 @@ def opened(models: pathlib.Path) -> Iterator[Any]:
 
 def call(context: Any, module: str, function: str, **arguments: Any) -> Any:
     """A function of a module under web/bench, in a page of its own."""
+    with contextlib.closing(new_page(context, cold=module == "cold")) as page:
+        return evaluate(page, module, function, **arguments)
+
+
+def new_page(context: Any, *, cold: bool = False) -> Any:
+    """An empty page; a cold one says ahead which modules it will want."""
     page = context.new_page()
     page.set_default_timeout(0)
-    page.goto("bench/cold.html" if module == "cold" else "tests/blank.html")
+    page.goto("bench/cold.html" if cold else "tests/blank.html")
+    return page
+
+
+def evaluate(page: Any, module: str, function: str, **arguments: Any) -> Any:
+    """A function of a module under web/bench."""
     script = "async ([module, name, given]) => (await import(`/bench/${module}.js`))[name](given)"
-    try:
-        return page.evaluate(script, [module, function, arguments])
-    finally:
-        page.close()
+    return page.evaluate(script, [module, function, arguments])
+
+
+def real_time_factor(context: Any, url: str, *, seconds: int, plain: bool, repeats: int = 5) -> tuple[float, float]:
+    """Least seconds of processor, and by the clock, per second of sound; after a first run that warms up.
+
+    The processor's time is that of the whole browser: others' load on the machine shows less in it than by the clock.
+    """
+    with contextlib.closing(new_page(context)) as page:
+        evaluate(page, "measure", "prepare", url=url, seconds=seconds)
+        evaluate(page, "measure", "render", plain=plain)
+        processor, clock = [], []
+        for _ in range(repeats):
+            before = descendants_cpu_secs()
+            clock.append(evaluate(page, "measure", "render", plain=plain))
+            processor.append((descendants_cpu_secs() - before) / seconds)
+        return min(processor), min(clock)
+
+
+def descendants_cpu_secs() -> float:
+    """Processor seconds of all processes below this one (Linux)."""
+    stats = {}
+    for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = path.read_text().rpartition(")")[2].split()
+            stats[int(path.parent.name)] = (int(fields[1]), int(fields[11]) + int(fields[12]))
+    ours, size = {os.getpid()}, 0
+    while size != len(ours):
+        size = len(ours)
+        ours |= {pid for pid, (parent, _) in stats.items() if parent in ours}
+    return sum(stats[pid][1] for pid in ours - {os.getpid()}) / os.sysconf("SC_CLK_TCK")
 
 
 def measure(context: Any, url: str, *, seconds: int, minutes: float) -> dict[str, Any]:
     """All figures of one model."""
+    processor, clock = real_time_factor(context, url, seconds=seconds, plain=False)
     cold = [call(context, "cold", "coldStart", url=url) for _ in range(COLD_STARTS)]
     latencies = call(context, "measure", "latencies", url=url)
     stages = call(context, "measure", "stages", url=url, f0=F0_HZ)
     return {
-        "rtf": call(context, "measure", "realTimeFactor", url=url, seconds=seconds, repeats=5, plain=False),
-        "rtf_plain": call(context, "measure", "realTimeFactor", url=url, seconds=seconds, repeats=3, plain=True),
+        "rtf_clock": clock,
+        "rtf_processor": processor,
+        "rtf_plain": real_time_factor(context, url, seconds=seconds, plain=True)[1],
         "cold_start_ms": statistics.median(run["totalMs"] for run in cold),
         "latency_median_ms": statistics.median(latencies),
         "latency_worst_ms": latencies[-1],
@@ -101,7 +141,8 @@ def show(name: str, figures: dict[str, Any], *, minutes: float) -> None:
     stages = ", ".join(f"{stage} {value:.2f}" for stage, value in figures["mflops"].items())
     print(f"\n{name}")
     rows = (
-        ("real-time factor at 48 kHz", f"{figures['rtf']:.4f}", "<= 0.01"),
+        ("real-time factor at 48 kHz, best of 5", f"{figures['rtf_clock']:.4f}", "<= 0.01"),
+        ("  processor of the whole browser", f"{figures['rtf_processor']:.4f}", ""),
         ("  in plain JavaScript", f"{figures['rtf_plain']:.4f}", ""),
         ("cold start, fetch to sound", f"{figures['cold_start_ms']:.0f} ms", "<= 150 ms"),
         ("added latency, tone to sound", f"{figures['latency_median_ms']:.1f} ms", "<= 50 ms"),

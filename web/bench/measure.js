@@ -37,13 +37,17 @@ async function offline(instrument, samples, rate, plain) {
   return { seconds: (performance.now() - start) / 1000, output: rendered.getChannelData(0) };
 }
 
-/** Seconds of computing per second of sound, worklet and all, best of several; everything runs on one thread. */
-export async function realTimeFactor({ url, seconds, repeats, plain }) {
-  const instrument = await loadInstrument(url);
-  const samples = singing(seconds, RATE);
-  const factors = [];
-  for (let i = 0; i < repeats; i++) factors.push((await offline(instrument, samples, RATE, plain)).seconds / seconds);
-  return Math.min(...factors);
+/** What `render` will play, so that making it is not counted. */
+let prepared = { instrument: /** @type {any} */ (null), samples: new Float32Array(0) };
+
+export async function prepare({ url, seconds }) {
+  prepared = { instrument: await loadInstrument(url), samples: singing(seconds, RATE) };
+}
+
+/** Plays what was prepared once; wall seconds per second of sound, worklet and all, on one thread. */
+export async function render({ plain }) {
+  const { instrument, samples } = prepared;
+  return ((await offline(instrument, samples, RATE, plain)).seconds * RATE) / samples.length;
 }
 
 /** From a tone's first sample at the input to the output's first at a tenth of its peak, in ms, sorted. */
