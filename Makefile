@@ -10,8 +10,8 @@ export TF_USE_LEGACY_KERAS := 1
 # Set by some images; without compiled files every process would compile its imports again, 18 s of CPU each.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install demo test lint typecheck unit e2e bench-features bench-training bench-memory bench-kills bench-search \
-  bench-gates lock clean
+.PHONY: install demo test lint typecheck unit e2e web bench-features bench-training bench-memory bench-kills bench-search \
+  bench-gates bench-web lock clean
 
 install: $(VENV)/.installed
 
@@ -73,6 +73,15 @@ bench-memory: install
 
 bench-gates: install
 	$(BIN)/python benchmarks/gates.py --jobs $(JOBS) --figure docs/power.png
+
+# The page that plays the models: http://localhost:8000
+PORT ?= 8000
+web: install
+	$(BIN)/python web/tools/serve.py --models $(PUBLISHED) --port $(PORT)
+
+MINUTES ?= 10
+bench-web: install
+	$(BIN)/python benchmarks/web.py $(PUBLISHED) --minutes $(MINUTES)
 
 # The lock: exact versions with hashes. Run it after a change of pyproject.toml and commit the result.
 lock:

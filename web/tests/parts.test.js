@@ -1,0 +1,112 @@
+// Tracker, transfer, settings and WAV files by themselves.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+
+import { FORMAT_VERSIONS } from '../src/bundle.js';
+import { checkSettings } from '../src/instrument.js';
+import { impulseResponse } from '../src/reverb.js';
+import { ToneTracker } from '../src/tracker.js';
+import { Transfer, foldOctaves } from '../src/transfer.js';
+import { toInt16, wavFile } from '../src/wav.js';
+import { SETTINGS } from './instrument.js';
+
+const sight = (midi, clarity = 0.95, energyDb = -20) => ({ midi, clarity, energyDb });
+
+test('a tone begins when two sights agree, and ends after a gap', () => {
+  const tracker = new ToneTracker();
+  assert.equal(tracker.see(sight(60)), false);
+  assert.equal(tracker.see(sight(67)), false, 'another pitch is no second sight');
+  assert.equal(tracker.see(sight(67.2)), true);
+  assert.equal(tracker.see(sight(67, 0.2)), true, 'one bad sight is no end');
+  tracker.see(sight(67, 0.2));
+  assert.equal(tracker.see(sight(67, 0.2)), false);
+});
+
+test('a leap of an octave is believed when it lasts, any other at once', () => {
+  const tracker = new ToneTracker();
+  for (let i = 0; i < 12; i++) tracker.see(sight(60));
+  tracker.see(sight(72));
+  assert.equal(tracker.midi, 60);
+  tracker.see(sight(60));
+  tracker.see(sight(72));
+  tracker.see(sight(72));
+  tracker.see(sight(72));
+  assert.equal(tracker.midi, 72);
+  tracker.see(sight(67));
+  assert.equal(tracker.midi, 67);
+});
+
+test('what is too quiet begins no tone', () => {
+  const tracker = new ToneTracker({ silenceDb: -40 });
+  tracker.see(sight(60, 0.95, -45));
+  assert.equal(tracker.see(sight(60, 0.95, -45)), false);
+});
+
+test('the octave of a song does not change with a single note', () => {
+  const transfer = new Transfer(SETTINGS);
+  transfer.beginTone(43);
+  for (let i = 0; i < 200; i++) transfer.learn(43 + (i % 5), -25);
+  assert.equal(transfer.octaves, 1);
+  transfer.beginTone(55);
+  assert.equal(transfer.octaves, 1);
+});
+
+test('an octave chosen by a first low note gives way when the song is higher', () => {
+  const transfer = new Transfer(SETTINGS);
+  transfer.beginTone(44);
+  const first = transfer.octaves;
+  for (let i = 0; i < 100; i++) transfer.learn(58 + (i % 5), -25);
+  transfer.beginTone(60);
+  assert.equal(first, 1);
+  assert.equal(transfer.octaves, 0);
+});
+
+test('notes beyond the range and its margin are folded by whole octaves', () => {
+  const { pitch_midi: target } = SETTINGS.statistics;
+  assert.equal(foldOctaves(60, target), 0);
+  assert.equal(foldOctaves(target.quantiles.p05 - 8, target), 1);
+  assert.equal(foldOctaves(target.quantiles.p95 + 20, target), -2);
+});
+
+test('settings that lack something are named', () => {
+  checkSettings(SETTINGS);
+  const { statistics: _, ...rest } = SETTINGS;
+  assert.throws(() => checkSettings(rest), /statistics\.pitch_midi\.mean/);
+  assert.throws(() => checkSettings({ ...SETTINGS, hop: '320' }), /hop/);
+  assert.throws(() => checkSettings({ ...SETTINGS, hop: 300 }), /300 samples/);
+  assert.throws(() => checkSettings({ ...SETTINGS, input: 'taste' }), /taste/);
+  assert.throws(() => checkSettings({ ...SETTINGS, harmonics: 5 }), /controls/);
+});
+
+test('WAV files have the right header and rounded samples', async () => {
+  const file = wavFile([toInt16(Float32Array.of(0, 1, -1, 2)), toInt16(Float32Array.of(0.5))], 44100);
+  const view = new DataView(await file.arrayBuffer());
+  assert.equal(view.byteLength, 44 + 10);
+  assert.equal(view.getUint32(24, true), 44100);
+  assert.equal(view.getUint32(40, true), 10);
+  assert.deepEqual([0, 1, 2, 3, 4].map((i) => view.getInt16(44 + 2 * i, true)), [0, 32767, -32767, 32767, 16384]);
+});
+
+test('the package is versioned with the newest format it reads', () => {
+  const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+  assert.equal(Number(version.split('.')[0]), Math.max(...FORMAT_VERSIONS));
+});
+
+test('a room has the direct sound first, the asked energy after it, and dies away at the asked rate', () => {
+  for (const rate of [16000, 48000]) {
+    const room = { levels: [0.3, 0.3, 0.3], rt60_secs: [0.4, 0.4, 0.4], low_hz: 100, high_hz: 7000, response_secs: 1 };
+    const response = impulseResponse(room, rate);
+    assert.equal(response.length, rate);
+    assert.equal(response[0], 1);
+    const energy = (from, to) => response.slice(from * rate, to * rate).reduce((sum, x) => sum + x * x, 0);
+    const late = response.slice(1).reduce((sum, x) => sum + x * x, 0);
+    // The direct sound has as much energy a Hz everywhere; a twofold first-order band pass lets pi / 4 of it through.
+    // Bands are noise, so their energy scatters by some tenths.
+    const asked = (0.3 ** 2 * 6900 * (Math.PI / 4)) / (rate / 2);
+    assert.ok(Math.abs(late / asked - 1) < 0.2, `${late / asked}`);
+    const fall = 10 * Math.log10(energy(0.02, 0.12) / energy(0.22, 0.32));
+    assert.ok(Math.abs(fall - 30) < 2, `${fall} dB in 0.2 s of RT60 0.4 s`);
+  }
+});
