@@ -1,9 +1,8 @@
 """How long training will take and how much memory, before anything is trained.
 
-Measured with `tinytimbre.training.group.ModelGroup` on one core of a 2-core x86-64 machine without GPU (batches of
-8 clips of 1 s at 16 kHz, 50 frames/s, four models side by side; CPU time per step and model): 53 ms for a decoder of
-0.1 MFLOP/s with six FFT sizes, 39 ms with three, 25 ms with half the clips; 55 ms at 2 MFLOP/s, 71 ms at 23, 79 ms
-at 41, 115 ms at 85 (alone in its process). The line through these is what `step_seconds` computes.
+Read off a sweep of 256 configurations on a 2-core x86-64 machine without GPU (batches of 8 clips of 1 s at 16 kHz, six
+FFT sizes, 50 frames/s, eight models side by side, one process per core): 12 ms a step and model, and 17 ms more for
+every GFLOP of its decoder, forward and backward; 0.6 s per trial and rung for building, compiling and validating.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ from tinytimbre.sweep.plan import Trial
 from tinytimbre.sweep.rung import side_by_side
 from tinytimbre.training.memory import MemoryEstimate, check_memory, estimate_memory
 
-BASE_SECS = 0.052
-SECS_PER_GFLOP = 0.024
-FIXED_SHARE = 0.45
+BASE_SECS = 0.012
+SECS_PER_GFLOP = 0.017
+FIXED_SHARE = 0.55
 """Of the base: harmonics, noise and optimiser; the rest is the loss, in proportion to the FFT sizes."""
 
-GROUP_SECS = 4.0
-"""Starting a process and tracing the graph of its group."""
+TRIAL_SECS = 0.6
+"""Of a trial in a rung besides its steps: its share of a process, building, compiling, validating."""
 
 REFERENCE_FFT_SIZES = 6
 REFERENCE_CLIP_SECS = 8.0
@@ -59,7 +58,7 @@ def estimate_rungs(trials: Sequence[Trial], *, config: SweepConfig, jobs: int) -
             for key, count in counts.items()
         )
         n_trials = sum(counts.values())
-        seconds += GROUP_SECS * math.ceil(n_trials / config.training.side_by_side)
+        seconds += TRIAL_SECS * n_trials
         estimates.append(RungEstimate(n_trials, n_trials * steps, seconds / jobs))
         counts = {key: _promoted(count, config) for key, count in counts.items()}
         done = target
@@ -71,7 +70,7 @@ def estimate_students(trials: Sequence[Trial], *, config: SweepConfig, jobs: int
     steps = config.distillation.steps or config.budget.rung_steps[-1]
     n_trials = config.distillation.students * len({trial.instrument for trial in trials})
     mean_secs = sum(step_seconds(trial, config=config) for trial in trials) / len(trials)
-    seconds = n_trials * steps * mean_secs + GROUP_SECS * math.ceil(n_trials / config.training.side_by_side)
+    seconds = n_trials * steps * mean_secs + TRIAL_SECS * n_trials
     return RungEstimate(n_trials, n_trials * steps, seconds / jobs)
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from pipelines import estimate
 from pipelines.estimate import (
-    GROUP_SECS,
     PIPELINE_BYTES,
+    TRIAL_SECS,
     check_machine,
     estimate_rungs,
     estimate_students,
@@ -38,7 +38,7 @@ def test_rungs_follow_successive_halving() -> None:
     first, second = estimate_rungs(trials, config=config, jobs=1)
     assert (first.n_trials, second.n_trials) == (12, 4)  # of 6 for each instrument a third goes on
     assert (first.steps, second.steps) == (120, 80)
-    assert first.seconds == pytest.approx(sum(10 * step_seconds(t, config=config) for t in trials) + 3 * GROUP_SECS)
+    assert first.seconds == pytest.approx(sum(10 * step_seconds(t, config=config) for t in trials) + 12 * TRIAL_SECS)
 
 
 def test_students_are_counted_per_instrument_and_cost_no_more_than_other_trials() -> None:
@@ -47,7 +47,7 @@ def test_students_are_counted_per_instrument_and_cost_no_more_than_other_trials(
     estimate = estimate_students(trials, config=config, jobs=1)
     assert (estimate.n_trials, estimate.steps) == (6, 6 * 30)  # as many steps as the last rung ends at
     mean_secs = sum(step_seconds(t, config=config) for t in trials) / len(trials)
-    assert estimate.seconds == pytest.approx(6 * 30 * mean_secs + 2 * GROUP_SECS)
+    assert estimate.seconds == pytest.approx(6 * 30 * mean_secs + 6 * TRIAL_SECS)
 
 
 def test_two_processes_take_half_as_long() -> None:

@@ -134,8 +134,8 @@ class _RungRun:
         return self._target - (checkpoint[0] if checkpoint else 0)
 
     def _group_size(self, trials: Sequence[Trial]) -> int:
-        """As many side by side as configured, but never so many that a process stays idle."""
-        return max(1, min(self.config.training.side_by_side, len(trials) // self.jobs))
+        """As many side by side as configured, but so few that each process has two groups: they end at about one time."""
+        return max(1, min(self.config.training.side_by_side, len(trials) // (2 * self.jobs)))
 
     def _launch(self, trials: list[Trial], *, asked: float) -> _Running:
         context = multiprocessing.get_context("forkserver")
