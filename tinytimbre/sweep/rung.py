@@ -134,7 +134,7 @@ class _RungRun:
         return self._target - (checkpoint[0] if checkpoint else 0)
 
     def _group_size(self, trials: Sequence[Trial]) -> int:
-        """As many side by side as configured, but so few that each process has two groups: they end at about one time."""
+        """As many side by side as configured, but so few that a process has two groups: all end at about one time."""
         return max(1, min(self.config.training.side_by_side, len(trials) // (2 * self.jobs)))
 
     def _launch(self, trials: list[Trial], *, asked: float) -> _Running:
