@@ -171,7 +171,10 @@ def parity(name: str) -> float:
     ours = group.validation_losses([batch])[0]
     samples, harmonics = pool.shape.samples, COMMON["harmonics"]
     controls = group.decoders[0](tf.constant(batch.inputs["loudness"]))
-    harmonic = ddsp.synths.Harmonic(n_samples=samples, sample_rate=SAMPLE_RATE_HZ, scale_fn=None)
+    # The phase modulo one turn: float32 sums of a phase that grows for seconds are what differs most otherwise.
+    harmonic = ddsp.synths.Harmonic(
+        n_samples=samples, sample_rate=SAMPLE_RATE_HZ, scale_fn=None, use_angular_cumsum=True
+    )
     audio = harmonic(controls[..., :1], controls[..., 1 : 1 + harmonics], batch.f0_hz[..., None])
     # What FilteredNoise does with noise of its own.
     white = batch.white.reshape(len(batch.white), samples)
