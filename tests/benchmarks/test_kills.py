@@ -96,7 +96,7 @@ def test_a_process_that_left_the_group_is_found_and_ended(tmp_path: pathlib.Path
     code = "import subprocess, sys, time;"
     code += "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'], process_group=0); time.sleep(600)"
     with session([sys.executable, "-c", code], log=tmp_path / "log", env=dict(os.environ)) as running:
-        _until(lambda: len(running.members()) == 2)
+        _until(lambda: len({os.getpgid(pid) for pid in running.members()}) == 2)
         os.killpg(running.process.pid, 9)
         running.process.wait()
         assert len(running.members()) == 1
