@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 HYPERPARAMETERS = (
-    "decoder", "input", "width", "depth", "kernel_size", "harmonics", "noise_bands", "learning_rate", "seed",
+    "decoder", "input", "width", "depth", "kernel_size", "harmonics", "noise_bands", "reverb_bands",
+    "learning_rate", "seed",
 )  # fmt: skip
 MIN_TRIALS = 10
 FOLDS, TREES, SHUFFLES = 5, 100, 10
@@ -27,10 +28,12 @@ LABEL_BOX: dict[str, Any] = {"facecolor": "white", "alpha": 0.75, "edgecolor": "
 def comparable_trials(tables: SweepTables, *, instrument: str) -> pd.DataFrame:
     """Trials that finished a rung, with their validation loss at the last step that all of them reached.
 
-    A trial that was stopped early is compared with what the others were at that step. Columns: the
+    A trial that was stopped early is compared with what the others were at that step. Students are left out: what
+    tells them from others is their teacher. Columns: the
     hyperparameters that vary, ``parameters``, `LOSS`, ``trial_id``.
     """
-    trials = tables.trials[(tables.trials["instrument"] == instrument) & (tables.trials["status"] != "failed")]
+    own = tables.trials[(tables.trials["instrument"] == instrument) & (tables.trials["distillation"] != "student")]
+    trials = own[own["status"] != "failed"]
     curves = tables.curves[tables.curves["trial_id"].isin(trials["trial_id"])].dropna(subset="validation_loss")
     common = curves.groupby("trial_id", observed=True)["step"].max().min()
     reached = curves[curves["step"] <= common].sort_values("step").groupby("trial_id", observed=True).last()

@@ -157,8 +157,12 @@ def why_no_verdict(tables: SweepTables, *, instrument: str) -> str:
 
 
 def agreements(tables: SweepTables) -> list[RankAgreement]:
-    """How well each rung of the sweep foretold its end; of rungs at which a trial ended."""
-    known = tables.trials[tables.trials["status"].isin(["done", "stopped"])]
+    """How well each rung of the sweep foretold its end; of rungs at which a trial ended.
+
+    Students have no rungs: they begin anew after the last, and may end at another step.
+    """
+    climbed = tables.trials["status"].isin(["done", "stopped"]) & (tables.trials["distillation"] != "student")
+    known = tables.trials[climbed]
     steps = {int(rung): int(step) for rung, step in zip(known["rung"], known["steps"], strict=True)}
     losses = tables.curves[tables.curves["validation_loss"].notna()]
     found: dict[str, dict[int, float]] = {str(trial_id): {} for trial_id in known["trial_id"]}
