@@ -12,8 +12,9 @@ from components.quality_evaluator.executor import Executor
 from components.scope import scoped
 from components.versions import code_version
 from tinytimbre.config import SweepConfig
+from tinytimbre.export.node import reader_files
 
-PACKAGES = ("audio", "export", "features", "quality", "synthesis", "transfer")
+PACKAGES = ("audio", "decoders", "export", "features", "kernels", "quality", "synthesis", "transfer")
 
 
 class QualityEvaluatorSpec(ComponentSpec):
@@ -81,7 +82,7 @@ class QualityEvaluator(BaseComponent):
                 cache=cache,
                 boards=boards,
                 config=scoped(config, "audio", "features"),
-                code_version=code_version(*packages, "components.quality_evaluator"),
+                code_version=code_version(*packages, "components.quality_evaluator", files=reader_files()),
                 report=Channel(type=SweepReport),
             )
         )

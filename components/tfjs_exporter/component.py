@@ -67,7 +67,13 @@ class TfjsExporter(BaseComponent):
                 store=store,
                 config=scoped(config, "name", "seed", "audio", "features", "training", "budget", "export"),
                 code_version=code_version(
-                    "tinytimbre.export", "tinytimbre.decoders", "tinytimbre.sweep.tuning", "components.tfjs_exporter"
+                    "tinytimbre.export",
+                    "tinytimbre.decoders",
+                    "tinytimbre.kernels",
+                    "tinytimbre.sweep.tuning",
+                    "tinytimbre.synthesis",
+                    "tinytimbre.training",
+                    "components.tfjs_exporter",
                 ),
                 models=Channel(type=WebModels),
             )
