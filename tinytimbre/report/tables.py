@@ -79,7 +79,12 @@ class SweepTables:
         for name, columns in TABLES.items():
             missing = [column for column in columns if column not in getattr(self, name).columns]
             if missing:
-                raise TinyTimbreError(f"the table {name!r} lacks columns", got=f"missing: {', '.join(missing)}")
+                raise TinyTimbreError(
+                    f"the table {name!r} lacks columns",
+                    got=f"missing: {', '.join(missing)}",
+                    cause="the sweep was finished by an earlier version",
+                    remedy="run `tinytimbre run` once more in its workspace: what was trained is kept",
+                )
 
     @property
     def instruments(self) -> list[str]:
@@ -191,17 +196,11 @@ def front(candidates: pd.DataFrame, *, quality: str = "log_spectral_db", size: s
     return ordered[ordered[quality] < best_before]
 
 
-def neighbours(tables: SweepTables, *, instrument: str) -> dict[str, str]:
+def roles(candidates: pd.DataFrame, verdict: Verdict) -> dict[str, str]:
     """Who plays which role: candidate ids under "best", "chosen" and "smaller" (where they exist).
 
     "smaller" is the next smaller point of the front below the chosen one, or below the best where none is chosen.
     """
-    verdict = tables.verdicts.get(instrument)
-    return {} if verdict is None else roles(tables.candidates, verdict)
-
-
-def roles(candidates: pd.DataFrame, verdict: Verdict) -> dict[str, str]:
-    """As `neighbours`, from the parts."""
     found = {"best": verdict.reference, "chosen": verdict.chosen}
     own = candidates[candidates["instrument"] == verdict.instrument]
     anchor = own[own["candidate_id"] == (verdict.chosen or verdict.nearest or verdict.reference)]
