@@ -75,6 +75,14 @@ def estimate_students(trials: Sequence[Trial], *, config: SweepConfig, jobs: int
     return RungEstimate(n_trials, n_trials * steps, seconds / jobs)
 
 
+def estimate_tuning(n_models: int, trials: Sequence[Trial], *, config: SweepConfig) -> RungEstimate:
+    """Work of fine-tuning for one quantisation, which one process does, for models of average size of `trials`."""
+    steps = n_models * config.export.tuning_steps
+    mean_secs = sum(step_seconds(trial, config=config) for trial in trials) / len(trials)
+    groups = math.ceil(n_models / config.training.side_by_side)
+    return RungEstimate(n_models, steps, steps * mean_secs + GROUP_SECS * groups)
+
+
 def step_seconds(trial: Trial, *, config: SweepConfig) -> float:
     """One optimisation step of one trial on one core."""
     training = config.training
