@@ -56,8 +56,8 @@ def test_tuning_is_the_work_of_one_process() -> None:
     trials = plan_sweep(config, fingerprints={"a": "1"}).trials
     estimate = estimate_tuning(5, trials, config=config)
     assert (estimate.n_trials, estimate.steps) == (5, 250)
-    mean_secs = sum(step_seconds(t, config=config) for t in trials) / len(trials)
-    assert estimate.seconds == pytest.approx(250 * mean_secs + 2 * GROUP_SECS)
+    audio_secs = sum(step_seconds(t, config=config) for t in trials) / len(trials)
+    assert 250 * audio_secs < estimate.seconds < 1.1 * 250 * audio_secs  # rounding so small models costs little
 
 
 def test_two_processes_take_half_as_long() -> None:
