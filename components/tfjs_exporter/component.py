@@ -32,13 +32,13 @@ class TfjsExporterSpec(ComponentSpec):
 
 
 class TfjsExporter(BaseComponent):
-    """Exports every finalist in every quantisation and measures its bytes.
+    """Exports every finalist in every quantisation, fine-tuned where it asks for that, and measures its bytes.
 
     Inputs:
         recordings: `components.Recordings`, for licences and attribution.
-        features: `components.Features`, for the statistics of timbre transfer.
+        features: `components.Features`, for the statistics of timbre transfer and for fine-tuning.
         plan: `components.SweepPlan`.
-        finalists: `components.Trials` of the last rung.
+        finalists: `components.Trials` of the last rung, and of the students where there are any.
 
     Outputs:
         models: `components.WebModels`.
