@@ -19,12 +19,13 @@ import soundfile
 
 from tinytimbre.errors import TinyTimbreError
 from tinytimbre.quality import wording
+from tinytimbre.quality.take_values import METRICS
 from tinytimbre.quality.verdict import SANITY, Candidate, Verdict
 from tinytimbre.sweep.agreement import RankAgreement, rank_agreements
 
 Role = Literal["original", "best", "chosen", "smaller"]
 ROLES: tuple[Role, ...] = ("original", "best", "chosen", "smaller")
-METRIC_COLUMNS = ("log_spectral_db", "mel_spectral_db", "loudness_db", "f0_accuracy_points", "f0_cents")
+METRIC_COLUMNS = METRICS
 SIZE_COLUMNS = tuple(
     f"{part}_{unit}" for unit in ("bytes", "brotli") for part in ("graph", "weights", "settings", "total")
 )

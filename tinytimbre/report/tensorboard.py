@@ -29,6 +29,7 @@ from tensorboard.plugins.hparams import summary_v2 as hparams_summary
 from tensorboard.plugins.scalar import summary_v2 as scalar_summary
 from tensorboard.util import tensor_util
 
+from tinytimbre.config import SEARCH_KEYS
 from tinytimbre.durable import replacing
 from tinytimbre.report.embed import SAMPLE_RATE_HZ, read_clip
 from tinytimbre.report.tables import METRIC_COLUMNS
@@ -41,10 +42,7 @@ MAX_SOUNDS = 2
 MAX_SOUND_SECS = 6.0
 """Together 0.4 MB a trial."""
 
-HPARAMS = (
-    "decoder", "input", "harmonics", "noise_bands", "width", "depth", "kernel_size", "reverb_bands", "learning_rate",
-    "seed", "distilled",
-)  # fmt: skip
+HPARAMS = (*SEARCH_KEYS, "distilled")
 FACTS = ("parameters", "decoder_mflops", "stratum")
 Summaries = list[tuple[int, Summary]]
 
