@@ -107,7 +107,7 @@ def test_the_card_names_the_teacher(distilled: Finished) -> None:
 
 
 def test_the_stage_is_there_only_where_it_is_wanted_and_as_wide_as_the_others() -> None:
-    places = Places(recordings="/r", root="/a", trials="/t", cache="/c", publish_to="/p")
+    places = Places(recordings="/r", root="/a", trials="/t", cache="/c", boards="/b", publish_to="/p")
     plain, taught = (
         {
             node.id: node
