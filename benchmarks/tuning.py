@@ -23,6 +23,7 @@ import numpy as np
 
 from tinytimbre.config import TUNED_BITS, Quantisation, SweepConfig, load_config
 from tinytimbre.decoders import Decoder
+from tinytimbre.decoders.base import REVERB
 from tinytimbre.export.bundle import export_bundle, load_bundle
 from tinytimbre.export.packing import rounded
 from tinytimbre.export.settings import BundleSettings, make_settings
@@ -62,8 +63,9 @@ def report(trial_id: str, *, store: TrialStore, features: pathlib.Path, config: 
     trial, decoder = store.trial(trial_id), store.load_decoder(trial_id)
     statistics = load_statistics(features)[trial.instrument]
     settings = make_settings(
-        config=config, decoder=trial.decoder, instrument=trial.instrument, trial_id=trial_id, statistics=statistics
-    )
+        config=config, decoder=trial.decoder, instrument=trial.instrument, trial_id=trial_id, statistics=statistics,
+        reverb=decoder.reverb,
+    )  # fmt: skip
     takes = [
         t for split in ("validation", "test") for t in read_features(features, split=split, instrument=trial.instrument)
     ]
@@ -77,7 +79,9 @@ def report(trial_id: str, *, store: TrialStore, features: pathlib.Path, config: 
         made = _decoder(trial, quantisation, store=store, features=features, config=config)
         seconds = f"{time.process_time() - started:.1f}" if quantisation in TUNED_BITS else ""
         with tempfile.TemporaryDirectory() as output:
-            [bundle] = export_bundle(made, settings=settings, quantisations=[quantisation], output=output)
+            # A room is tuned along.
+            own = settings.model_copy(update={"reverb": made.reverb})
+            [bundle] = export_bundle(made, settings=own, quantisations=[quantisation], output=output)
             size = measure_bundle(bundle.path).total_brotli
             _row(
                 quantisation,
@@ -88,7 +92,7 @@ def report(trial_id: str, *, store: TrialStore, features: pathlib.Path, config: 
             )
     weights = decoder.get_weights()
     for bits in UNTUNED_BITS:
-        decoder.set_weights({name: rounded(value, bits=bits) for name, value in weights.items()})
+        decoder.set_weights({n: value if n == REVERB else rounded(value, bits=bits) for n, value in weights.items()})
         _row(f"{bits} bits, not tuned", distances(decoder, settings, takes), reference, "", "")
 
 
@@ -118,7 +122,7 @@ def _distance(decoder: Decoder, settings: BundleSettings, take: TakeFeatures) ->
     controls = decoder(scale_inputs(take.f0_hz, level_db)[np.newaxis]).numpy()[0]
     audio = synthesise(
         controls, take.f0_hz, harmonics=settings.harmonics, noise_bands=settings.noise_bands, hop=settings.hop,
-        sample_rate_hz=settings.sample_rate_hz, noise_seed=settings.noise_seed,
+        sample_rate_hz=settings.sample_rate_hz, noise_seed=settings.noise_seed, reverb=decoder.reverb,
     )  # fmt: skip
     return log_spectral_db(take.audio, audio, sample_rate_hz=settings.sample_rate_hz)
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import pathlib
+from collections.abc import Iterable
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
-def code_version(*packages: str) -> str:
-    """Digest of the Python sources of `packages` (such as ``"tinytimbre.audio"``): twelve hexadecimal digits."""
+def code_version(*packages: str, files: Iterable[pathlib.Path] = ()) -> str:
+    """Digest of `files` and the sources of `packages` (such as ``"tinytimbre.audio"``): twelve hexadecimal digits."""
     digest = hashlib.sha256()
-    for package in sorted(packages):
-        for path in _sources(ROOT.joinpath(*package.split("."))):
-            digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0")
-            digest.update(path.read_bytes() + b"\0")
+    sources = [path for package in sorted(packages) for path in _sources(ROOT.joinpath(*package.split(".")))]
+    for path in [*sources, *files]:
+        digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0")
+        digest.update(path.read_bytes() + b"\0")
     return digest.hexdigest()[:12]
 
 

@@ -43,6 +43,9 @@ def title(label: str) -> str:
     rung = re.fullmatch(r"training rung (\d+)", label)
     if rung:
         return f"Training, rung {int(rung[1]) + 1}"
+    tuned = re.fullmatch(r"tune tuned(\d)", label)
+    if tuned:
+        return f"Fine-tuning for {tuned[1]} bits"
     takes = re.fullmatch(r"takes of (.+)", label)
     return f"Comparing takes of {takes[1]}" if takes else TITLES.get(label, label)
 

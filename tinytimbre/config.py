@@ -32,6 +32,7 @@ SEARCH_KEYS = (
     "seed",
 )  # fmt: skip
 YAML_WORDS = {
+    "too_short": "the list must not be empty",
     "tuple_type": "Input should be a list, such as [1, 2]",
     "list_type": "Input should be a list, such as [1, 2]",
     "dict_type": "Input should be a section of keys and values",

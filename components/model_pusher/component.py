@@ -62,7 +62,9 @@ class ModelPusher(BaseComponent):
                 models=models,
                 recordings=recordings,
                 publish_to=publish_to,
-                code_version=code_version("tinytimbre.export", "components.model_pusher"),
+                code_version=code_version(
+                    "tinytimbre.export", "tinytimbre.quality", "tinytimbre.report", "components.model_pusher"
+                ),
                 pushed=Channel(type=PushedModel),
             )
         )

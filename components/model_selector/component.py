@@ -49,7 +49,11 @@ class ModelSelector(BaseComponent):
                 report=report,
                 config=scoped(config, "name", "seed", "gates"),
                 code_version=code_version(
-                    "tinytimbre.quality", "tinytimbre.report", "components.model_selector", "components.sweep_report"
+                    "tinytimbre.quality",
+                    "tinytimbre.report",
+                    "tinytimbre.sweep.agreement",
+                    "components.model_selector",
+                    "components.sweep_report",
                 ),
                 selection=Channel(type=Selection),
                 blessing=Channel(type=ModelBlessing),

@@ -12,8 +12,17 @@ from components.quality_evaluator.executor import Executor
 from components.scope import scoped
 from components.versions import code_version
 from tinytimbre.config import SweepConfig
+from tinytimbre.export.node import reader_files
 
-PACKAGES = ("audio", "export", "features", "quality", "synthesis", "transfer")
+PACKAGES = ("audio", "decoders", "export", "features", "kernels", "quality", "synthesis", "transfer")
+TABLES = (
+    "tinytimbre.report.tables",
+    "tinytimbre.report.tensorboard",
+    "tinytimbre.sweep.plan",
+    "tinytimbre.sweep.store",
+    "components.sweep_report",
+    "components.web_models",
+)
 
 
 class QualityEvaluatorSpec(ComponentSpec):
@@ -25,6 +34,7 @@ class QualityEvaluatorSpec(ComponentSpec):
         "boards": ExecutionParameter(type=str),
         "config": ExecutionParameter(type=str),
         "code_version": ExecutionParameter(type=str),
+        "tables_version": ExecutionParameter(type=str),
     }
     INPUTS = {  # noqa: RUF012
         "features": ChannelParameter(type=Features),
@@ -81,7 +91,9 @@ class QualityEvaluator(BaseComponent):
                 cache=cache,
                 boards=boards,
                 config=scoped(config, "audio", "features"),
-                code_version=code_version(*packages, "components.quality_evaluator"),
+                code_version=code_version(*packages, "components.quality_evaluator", files=reader_files()),
+                # Apart, because evaluations are kept by the version of what measures.
+                tables_version=code_version(*TABLES),
                 report=Channel(type=SweepReport),
             )
         )

@@ -13,6 +13,8 @@ from components.sweep_trainer.executor import Executor
 from components.versions import code_version
 from tinytimbre.config import SweepConfig
 
+PACKAGES = ("decoders", "features", "kernels", "sweep", "synthesis", "training")
+
 
 class SweepTrainerSpec(ComponentSpec):
     """What the executor is given and what it makes."""
@@ -63,7 +65,7 @@ class SweepTrainer(BaseComponent):
         config: SweepConfig,
     ) -> None:
         """Builds the node; `store` is the directory of the trial store, which outlives runs, `boards` TensorBoard's."""
-        packages = [f"tinytimbre.{name}" for name in ("decoders", "features", "sweep", "synthesis", "training")]
+        packages = [f"tinytimbre.{name}" for name in PACKAGES]
         super().__init__(
             SweepTrainerSpec(
                 features=features,

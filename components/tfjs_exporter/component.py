@@ -32,13 +32,13 @@ class TfjsExporterSpec(ComponentSpec):
 
 
 class TfjsExporter(BaseComponent):
-    """Exports every finalist in every quantisation and measures its bytes.
+    """Exports every finalist in every quantisation, fine-tuned where it asks for that, and measures its bytes.
 
     Inputs:
         recordings: `components.Recordings`, for licences and attribution.
-        features: `components.Features`, for the statistics of timbre transfer.
+        features: `components.Features`, for the statistics of timbre transfer and for fine-tuning.
         plan: `components.SweepPlan`.
-        finalists: `components.Trials` of the last rung.
+        finalists: `components.Trials` of the last rung, and of the students where there are any.
 
     Outputs:
         models: `components.WebModels`.
@@ -67,7 +67,13 @@ class TfjsExporter(BaseComponent):
                 store=store,
                 config=scoped(config, "name", "seed", "audio", "features", "training", "budget", "export"),
                 code_version=code_version(
-                    "tinytimbre.export", "tinytimbre.decoders", "tinytimbre.sweep.tuning", "components.tfjs_exporter"
+                    "tinytimbre.export",
+                    "tinytimbre.decoders",
+                    "tinytimbre.kernels",
+                    "tinytimbre.sweep.tuning",
+                    "tinytimbre.synthesis",
+                    "tinytimbre.training",
+                    "components.tfjs_exporter",
                 ),
                 models=Channel(type=WebModels),
             )

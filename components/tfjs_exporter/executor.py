@@ -66,7 +66,9 @@ def _decoders(
     trial: Trial, *, store: TrialStore, config: SweepConfig
 ) -> Iterator[tuple[Decoder, Sequence[Quantisation]]]:
     """The trained decoder with its plain quantisations, then each tuned one; a room is tuned along."""
-    yield store.load_decoder(trial.trial_id), [q for q in config.export.quantisations if q not in TUNED_BITS]
+    plain = [quantisation for quantisation in config.export.quantisations if quantisation not in TUNED_BITS]
+    if plain:
+        yield store.load_decoder(trial.trial_id), plain
     for quantisation in _tuned(config):
         yield tuned_decoder(trial.trial_id, quantisation=quantisation, store=store, config=config), [quantisation]
 

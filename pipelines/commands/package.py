@@ -6,6 +6,8 @@ import argparse
 import pathlib
 
 PROFILES = ("magenta", "vst", "block")
+WITHOUT_ROOM = ("magenta", "vst")
+"""Their clients cannot play a model's room."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,11 +27,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Writes the files and says where."""
     from pipelines.terminal import terminal
+    from tinytimbre.export.settings import read_settings
 
     with terminal(verbose=args.verbose) as screen:
         written = package(args.model_dir, profile=args.profile, to=args.to)
         size = sum(path.stat().st_size for path in ([written] if written.is_file() else written.iterdir()))
         screen.results.print(f"{written}: {size:,} bytes", markup=False, highlight=False, soft_wrap=True)
+        if args.profile in WITHOUT_ROOM and read_settings(args.model_dir).reverb is not None:
+            screen.results.print("left out: the model's room, which this client cannot play", highlight=False)
     return 0
 
 

@@ -95,7 +95,8 @@ def _ranges(trials: list[Trial]) -> list[str]:
 def _rungs(plan: SweepPlan, config: SweepConfig, jobs: int) -> rich.table.Table:
     import rich.table
 
-    from pipelines.estimate import estimate_rungs, estimate_students
+    from pipelines.estimate import estimate_rungs, estimate_students, estimate_tuning
+    from tinytimbre.config import TUNED_BITS
 
     table = rich.table.Table("rung", "to step", title="Training", title_justify="left")
     for name in ("trials", "steps together", "about"):
@@ -109,6 +110,12 @@ def _rungs(plan: SweepPlan, config: SweepConfig, jobs: int) -> rich.table.Table:
         steps = str(config.distillation.steps or plan.rungs[-1])
         most = estimates[-1]
         row = ("students", steps, f"≤ {most.n_trials}", f"≤ {most.steps:,}", f"≤ {_duration(most.seconds)}")
+        table.add_row(*row)
+    n_models = sum(estimate.n_trials for estimate in estimates[len(plan.rungs) - 1 :])
+    for quantisation in (one for one in config.export.quantisations if one in TUNED_BITS):
+        estimates.append(estimate_tuning(n_models, plan.trials, config=config))
+        most, steps = estimates[-1], str(config.export.tuning_steps)
+        row = (quantisation, steps, f"≤ {most.n_trials}", f"≤ {most.steps:,}", f"≤ {_duration(most.seconds)}")
         table.add_row(*row)
     table.add_row("all", "", "", f"{sum(e.steps for e in estimates):,}", _duration(sum(e.seconds for e in estimates)))
     return table

@@ -10,6 +10,8 @@ import components.versions
 from components.scope import scoped
 from components.versions import code_version
 from tinytimbre.config import GateConfig, SearchConfig, SweepConfig, TrainingConfig, config_from_json
+from tinytimbre.errors import TinyTimbreError
+from tinytimbre.export.node import reader_files
 
 
 def _config(**changes: object) -> SweepConfig:
@@ -50,3 +52,18 @@ def test_every_package_that_a_component_names_exists() -> None:
     for name in names:
         path = components.versions.ROOT.joinpath(*name.split("."))
         assert path.is_dir() or path.with_suffix(".py").is_file(), name
+
+
+def test_the_code_version_follows_the_javascript_that_reads_the_models(tmp_path: pathlib.Path) -> None:
+    root = components.versions.ROOT
+    files = [file.relative_to(root) for file in reader_files()]
+    script = (root / files[0]).read_text()
+    # What the script imports from the repository, and what that imports in turn, is in the list.
+    reader = (root / files[1]).read_text()
+    imported = {name for text in (script, reader) for name in re.findall(r"from '\.[^']*/([^'/]+)'", text)}
+    assert imported
+    assert imported <= {file.name for file in files}
+    plain = code_version("tinytimbre.quality")
+    assert code_version("tinytimbre.quality", files=reader_files()) != plain
+    with pytest.raises(TinyTimbreError, match="installed without its repository"):
+        reader_files(tmp_path)

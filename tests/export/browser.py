@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import os
 import pathlib
 import queue
 import shutil
@@ -20,7 +21,8 @@ FLAGS = (
 
 def chromium() -> str | None:
     """The browser, None where there is none."""
-    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    named = (shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome"))
+    return os.environ.get("CHROMIUM") or next(filter(None, named), None)
 
 
 def visit(page: str, *, files: Mapping[str, pathlib.Path], profile: pathlib.Path, timeout_secs: float) -> Any:

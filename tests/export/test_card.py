@@ -56,6 +56,12 @@ def test_everything_is_on_the_card():
     assert text == write_card(facts())
 
 
+def test_fine_tuning_is_part_of_the_lineage():
+    tuned = settings_of(spec_of("gru8")).model_copy(update={"quantisation": "tuned3"})
+    assert "this folder, tuned3, fine-tuned for weights of 3 bits" in write_card(facts(settings=tuned))
+    assert "fine-tuned" not in write_card(facts())
+
+
 def test_tables_have_the_same_number_of_cells_in_every_row():
     blocks = re.findall(r"(?:^\|.*\n)+", write_card(facts()), flags=re.MULTILINE)
     assert len(blocks) == 4

@@ -11,6 +11,7 @@ from pipelines.estimate import (
     check_machine,
     estimate_rungs,
     estimate_students,
+    estimate_tuning,
     largest_group,
     step_seconds,
 )
@@ -48,6 +49,15 @@ def test_students_are_counted_per_instrument_and_cost_no_more_than_other_trials(
     assert (estimate.n_trials, estimate.steps) == (6, 6 * 30)  # as many steps as the last rung ends at
     mean_secs = sum(step_seconds(t, config=config) for t in trials) / len(trials)
     assert estimate.seconds == pytest.approx(6 * 30 * mean_secs + 6 * TRIAL_SECS)
+
+
+def test_tuning_is_the_work_of_one_process() -> None:
+    config = SweepConfig.model_validate({**_config().model_dump(), "export": {"tuning_steps": 50}})
+    trials = plan_sweep(config, fingerprints={"a": "1"}).trials
+    estimate = estimate_tuning(5, trials, config=config)
+    assert (estimate.n_trials, estimate.steps) == (5, 250)
+    audio_secs = sum(step_seconds(t, config=config) for t in trials) / len(trials)
+    assert 250 * audio_secs < estimate.seconds < 1.1 * 250 * audio_secs  # rounding so small models costs little
 
 
 def test_two_processes_take_half_as_long() -> None:

@@ -37,6 +37,17 @@ def test_a_model_is_packaged(
     assert f"{told:,} bytes" in capfd.readouterr().out
 
 
+@pytest.mark.parametrize(("profile", "dry"), [("magenta", True), ("block", False)])
+def test_a_room_that_a_client_cannot_play_is_said_to_be_left_out(
+    profile: str, dry: bool, tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    decoder = trained(spec_of("cnn1").model_copy(update={"reverb_bands": 3}))
+    settings = settings_of(decoder.spec, reverb=decoder.reverb)
+    [bundle] = export_bundle(decoder, settings=settings, quantisations=["uint8"], output=tmp_path / "model")
+    assert main(["package", str(bundle.path), "--profile", profile, "--to", str(tmp_path / "out")]) == 0
+    assert ("left out: the model's room" in capfd.readouterr().out) == dry
+
+
 def test_what_a_client_would_refuse_is_refused_here(
     model: pathlib.Path, tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -69,6 +69,7 @@ def test_what_has_nothing_to_count_is_not_drawn(lines: io.StringIO) -> None:
 
 def test_stages_have_names() -> None:
     assert title("training rung 0") == "Training, rung 1"
+    assert title("tune tuned3") == "Fine-tuning for 3 bits"
     assert title("takes of violin") == "Comparing takes of violin"
     assert title("something new") == "something new"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 
+import pandas as pd
 import pytest
 import rich.console
 from synthetic_sweep import sweep_tables
@@ -12,8 +13,9 @@ from synthetic_sweep import sweep_tables
 from tinytimbre.quality.gates import METRICS
 from tinytimbre.report.data import plot_data
 from tinytimbre.report.distillation import distillation_words, teacher_of, twin_pairs
+from tinytimbre.report.exploration import comparable_trials
 from tinytimbre.report.html import write_report
-from tinytimbre.report.tables import SweepTables
+from tinytimbre.report.tables import SweepTables, agreements
 from tinytimbre.report.terminal import front_table
 
 
@@ -49,6 +51,18 @@ def test_pairs_hold_the_differences(plain):
             # Of all metrics only pitch accuracy is better when higher.
             expected = -worse if metric == "f0_accuracy_points" else worse
             assert row[f"{metric}_worse"] == pytest.approx(expected)
+
+
+def test_students_say_nothing_about_rungs(plain):
+    trials = plain.trials[plain.trials["status"] == "done"].iloc[-2:]
+    students = trials.assign(trial_id=["first", "second"], distillation="student", steps=450, validation_loss=1.0)
+    ends = {"trial_id": ["first", "second"], "step": 450, "train_loss": 1.0, "validation_loss": 1.0}
+    mixed = dataclasses.replace(
+        plain, trials=pd.concat([plain.trials, students]), curves=pd.concat([plain.curves, pd.DataFrame(ends)])
+    )
+    assert any(found.n for found in agreements(plain))
+    assert agreements(mixed) == agreements(plain)
+    assert not {"first", "second"} & set(comparable_trials(mixed, instrument="flute")["trial_id"])
 
 
 def test_words_count_who_is_better(plain):

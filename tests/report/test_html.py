@@ -5,6 +5,7 @@ import dataclasses
 import html.parser
 import io
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -23,6 +24,7 @@ from tinytimbre.report.tables import SweepTables, agreements, empty_table
 from tinytimbre.sweep.agreement import BIAS
 
 NASTY = "</script><b>&\"'{{data}}"
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
 VOID = {"meta", "link", "img", "input"}
 
 
@@ -181,7 +183,7 @@ def test_script_parses(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Chromium")
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 def test_plots_are_drawn_in_a_browser(page, tmp_path):
     check = "<script>window.addEventListener('error', e => document.title = 'error ' + e.message);</script>"
     (tmp_path / "report.html").write_text(page.replace("<style>", check + "<style>", 1))
@@ -189,7 +191,7 @@ def test_plots_are_drawn_in_a_browser(page, tmp_path):
     flags += ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--dump-dom"]
     flags += [f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=3000"]
     done = subprocess.run(
-        ["chromium", *flags, (tmp_path / "report.html").as_uri()],
+        [CHROMIUM, *flags, (tmp_path / "report.html").as_uri()],
         capture_output=True,
         text=True,
         timeout=120,

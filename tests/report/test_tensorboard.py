@@ -13,10 +13,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
 from tensorboard.plugins.hparams import metadata
 
-from tinytimbre.config import SweepConfig
+from tinytimbre.config import DistillationConfig, SweepConfig
 from tinytimbre.report.tables import METRIC_COLUMNS
 from tinytimbre.report.tensorboard import MAX_SOUND_SECS, MAX_SOUNDS, run_folder, write_evaluation, write_rung
 from tinytimbre.sweep import RungResult, SweepPlan, TrialStore, plan_sweep
+from tinytimbre.sweep.students import student
 from tinytimbre.training.optimiser import learning_rate_at
 
 RATE = 16_000
@@ -69,6 +70,26 @@ def test_scalars_of_all_rungs_come_back_once(plan: SweepPlan, store: TrialStore,
     # float32 in the file
     assert scalars(found, "learning_rate") == [(step, pytest.approx(rate, rel=1e-6)) for step, rate in expected]
     assert np.isnan(scalars(loaded(run_folder(plan.trials[1], folder)), "train_loss")[0][1])
+
+
+def test_a_student_is_there_from_its_start(plan: SweepPlan, store: TrialStore, tmp_path: pathlib.Path) -> None:
+    folder, twin = tmp_path / "boards", plan.trials[0]
+    taught = student(twin, teacher_id="t", steps=50, config=DistillationConfig())
+    extended = plan.model_copy(update={"trials": (*plan.trials, taught)})
+    rows: list[dict[str, float]] = [{"step": 5, "control_distance": 2.0}, {"step": 50, "train_loss": 4.0}]
+    store.write_curve(taught.trial_id, rows)
+    store.write_result(RungResult(trial_id=taught.trial_id, rung=1, step=50, status="done"))
+    assert write_rung(extended, trial_ids=[taught.trial_id], rung=1, store=store, folder=folder) == 1
+    found = loaded(run_folder(taught, folder))
+    assert scalars(found, "control_distance") == [(5, 2.0)]
+    assert scalars(found, "train_loss") == [(50, 4.0)]
+    expected = [(step, learning_rate_at(step, peak=0.01, total_steps=50)) for step in (5, 50)]
+    # float32 in the file
+    assert scalars(found, "learning_rate") == [(step, pytest.approx(rate, rel=1e-6)) for step, rate in expected]
+    content = found.SummaryMetadata(metadata.SESSION_START_INFO_TAG).plugin_data.content
+    start = metadata.parse_session_start_info_plugin_data(content)
+    assert start.hparams["distilled"].bool_value
+    assert start.hparams["reverb_bands"].number_value == 0
 
 
 def test_a_trial_that_will_be_tried_again_is_not_written_yet(

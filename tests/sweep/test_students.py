@@ -7,6 +7,7 @@ import dataclasses
 import pathlib
 import shutil
 from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
 
@@ -17,7 +18,7 @@ from tinytimbre.features.examples import write_split
 from tinytimbre.sweep import RungResult, SweepPlan, TrialStore, plan_students, plan_sweep, train_rung
 from tinytimbre.sweep.accounts import Stopwatch
 from tinytimbre.sweep.plan import Trial
-from tinytimbre.sweep.trainer import train_trials
+from tinytimbre.sweep.trainer import _Run, train_trials
 
 
 def taught(settings: SweepConfig, **changes: object) -> SweepConfig:
@@ -66,6 +67,8 @@ def test_a_student_is_its_twin_but_for_its_id() -> None:
         assert (trial.distillation.steps, trial.distillation.control_steps) == (40, 10)
         twin = planned.trial(trial.distillation.twin_id)
         assert trial.model_copy(update={"trial_id": twin.trial_id, "distillation": None}) == twin
+        # They differ in more than their seed, so they say nothing about the spread between seeds.
+        assert trial.family != twin.family
     assert len({trial.trial_id for trial in planned.trials}) == len(planned.trials)
 
 
@@ -87,6 +90,22 @@ def test_students_ids_follow_their_teacher_and_settings_and_other_ids_do_not() -
     assert not ids() & ids(control_share=0.3)
     assert not ids() & ids(steps=899)
     assert ids() == ids(steps=900)  # the last rung's, said aloud
+
+
+@pytest.mark.parametrize(
+    ("step_secs", "tracing", "training"),
+    [([5.0, 1.0, 1.0, 7.0, 2.0, 2.0], 9.0, 9.0), ([7.0, 2.0, 2.0], 5.0, 6.0), ([5.0, 1.0, 1.0, 7.0], 11.0, 3.0)],
+)
+def test_the_first_step_of_either_phase_is_tracing(step_secs: list[float], tracing: float, training: float) -> None:
+    """Both phases in one process, the second alone, and of the second nothing but its first step."""
+    settings = taught(space_config(), control_share=0.5, steps=6)
+    plan = plan_sweep(settings, fingerprints={"flute": "a"})
+    student = plan_students(plan, results_of(plan, lambda trial: 1e6 / trial.parameters), config=settings).students[0]
+    clock, nothing = Stopwatch(), cast(Any, None)
+    step = 4 if len(step_secs) == 4 else 6
+    run = _Run([student], nothing, nothing, nothing, nothing, settings, clock, step=step, step_secs=step_secs)
+    run._count_steps()
+    assert clock.seconds == {"tracing": tracing, "training": training}
 
 
 def test_failed_finalists_neither_teach_nor_learn() -> None:

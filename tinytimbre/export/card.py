@@ -12,6 +12,7 @@ from typing import Literal
 
 import pydantic
 
+from tinytimbre.config import TUNED_BITS
 from tinytimbre.export.settings import BundleSettings, Record
 from tinytimbre.export.size import BundleSize
 
@@ -198,12 +199,14 @@ def _data(facts: CardFacts) -> str:
 def _lineage(facts: CardFacts) -> str:
     settings = facts.settings
     taught = f", distilled from trial `{facts.teacher_id}`" if facts.teacher_id else ""
+    bits = TUNED_BITS.get(settings.quantisation)
+    tuned = f", fine-tuned for weights of {bits} bits" if bits else ""
     ids = ", ".join(f"`{take.recording_id}`" for take in sorted(facts.takes, key=lambda t: t.recording_id))
     steps = [
         f"1. recordings: {ids or 'not recorded'}",
         f"2. features: `{settings.features_fingerprint or 'not recorded'}`",
         f"3. trial: `{settings.trial_id}` of the sweep `{settings.sweep}`{taught}",
-        f"4. model: this folder, {settings.quantisation}",
+        f"4. model: this folder, {settings.quantisation}{tuned}",
     ]
     return "## Lineage\n\n" + "\n".join(steps)
 

@@ -27,6 +27,9 @@ from tinytimbre.progress import ProgressEvent, report
 Backend = Literal["wasm", "cpu"]
 WEB_DIR = pathlib.Path(__file__).resolve().parents[2] / "web"
 SCRIPT = pathlib.Path("tools") / "run-bundles.mjs"
+READER = (SCRIPT, "src/bundle.js", "src/errors.js", "package-lock.json")
+"""What decides, besides Python, what comes out; the lock names the version of TensorFlow.js."""
+
 SHOWN_LINES = 12
 
 
@@ -98,15 +101,28 @@ def node_executable() -> pathlib.Path:
     return pathlib.Path(str(package.__file__)).parent / "bin" / "node"
 
 
-def _script(web_dir: pathlib.Path) -> pathlib.Path:
-    script = web_dir / SCRIPT
-    if not script.is_file():
+def reader_files(web_dir: pathlib.Path = WEB_DIR) -> list[pathlib.Path]:
+    """The files that decide, besides Python's, what `run_bundles` gives.
+
+    Raises:
+        TinyTimbreError: one is missing.
+    """
+    return [_of_repository(web_dir / name) for name in READER]
+
+
+def _of_repository(file: pathlib.Path) -> pathlib.Path:
+    if not file.is_file():
         raise TinyTimbreError(
             "the folder web/ of the repository must be there to run exported models",
-            got=f"no {script}",
+            got=f"no {file}",
             cause="TinyTimbre was installed without its repository",
             remedy="install it from a clone (make install), or give the folder as web_dir",
         )
+    return file
+
+
+def _script(web_dir: pathlib.Path) -> pathlib.Path:
+    script = _of_repository(web_dir / SCRIPT)
     if not (web_dir / "node_modules" / "@tensorflow" / "tfjs-converter").is_dir():
         raise TinyTimbreError(
             "TensorFlow.js must be installed in web/node_modules",

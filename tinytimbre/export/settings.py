@@ -21,7 +21,7 @@ from tinytimbre.features.scaling import DB_RANGE, MIDI_RANGE
 from tinytimbre.features.statistics import InstrumentStatistics
 from tinytimbre.synthesis.reverb import Reverb
 
-FORMAT_VERSION = 2
+FORMAT_VERSION: Literal[2] = 2
 # Version 1 lacks the checksum; nothing else in it reads differently.
 READABLE_VERSIONS = (1, 2)
 SETTINGS_FILE = "settings.json"
@@ -83,7 +83,7 @@ class BundleSettings(Record):
         reverb: the room to play the sound in, see ``docs/reverb.md``; null for none.
     """
 
-    format_version: Literal[1, 2] = 2
+    format_version: Literal[1, 2] = FORMAT_VERSION
     instrument: str = pydantic.Field(min_length=1)
     sweep: str
     trial_id: str

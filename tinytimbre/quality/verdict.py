@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-import pandas as pd
 import pydantic
 
 SANITY = (
@@ -130,11 +129,6 @@ class Verdict(Record):
     floor: SeedFloor = SeedFloor()
     gates: tuple[GateResult, ...] = ()
     outcomes: tuple[Outcome, ...] = pydantic.Field((), description="every candidate, smallest first")
-
-    def gate_table(self) -> pd.DataFrame:
-        """All gate results as one table, a row each."""
-        rows = [{**gate.model_dump(), "passed": gate.passed} for gate in self.gates]
-        return pd.DataFrame(rows, columns=[*GateResult.model_fields, "passed"])
 
     def results(self, candidate_id: str, *, split: str = "test") -> tuple[GateResult, ...]:
         """The gate results of one candidate on one split; empty where it was not tested there."""

@@ -18,7 +18,6 @@ SAMPLE_RATE_HZ = 16_000
 MP3_COMPRESSION = 0.5
 SPECTROGRAM_SIZE = (360, 120)
 SPECTROGRAM_RANGE_DB = 80.0
-SPECTROGRAM_MAX_HZ = 8_000
 
 
 def read_clip(path: pathlib.Path, *, max_secs: float) -> np.ndarray:

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from tinytimbre.config import SEARCH_KEYS
 from tinytimbre.report.tables import SweepTables
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-HYPERPARAMETERS = (
-    "decoder", "input", "width", "depth", "kernel_size", "harmonics", "noise_bands", "learning_rate", "seed",
-)  # fmt: skip
 MIN_TRIALS = 10
 FOLDS, TREES, SHUFFLES = 5, 100, 10
 LOSS = "validation loss"
@@ -27,15 +25,17 @@ LABEL_BOX: dict[str, Any] = {"facecolor": "white", "alpha": 0.75, "edgecolor": "
 def comparable_trials(tables: SweepTables, *, instrument: str) -> pd.DataFrame:
     """Trials that finished a rung, with their validation loss at the last step that all of them reached.
 
-    A trial that was stopped early is compared with what the others were at that step. Columns: the
+    A trial that was stopped early is compared with what the others were at that step. Students are left out: what
+    tells them from others is their teacher. Columns: the
     hyperparameters that vary, ``parameters``, `LOSS`, ``trial_id``.
     """
-    trials = tables.trials[(tables.trials["instrument"] == instrument) & (tables.trials["status"] != "failed")]
+    own = tables.trials[(tables.trials["instrument"] == instrument) & (tables.trials["distillation"] != "student")]
+    trials = own[own["status"] != "failed"]
     curves = tables.curves[tables.curves["trial_id"].isin(trials["trial_id"])].dropna(subset="validation_loss")
     common = curves.groupby("trial_id", observed=True)["step"].max().min()
     reached = curves[curves["step"] <= common].sort_values("step").groupby("trial_id", observed=True).last()
     joined = trials.set_index("trial_id").join(reached["validation_loss"].rename(LOSS), how="inner")
-    known = [name for name in HYPERPARAMETERS if name in joined and joined[name].nunique(dropna=True) > 1]
+    known = [name for name in SEARCH_KEYS if name in joined and joined[name].nunique(dropna=True) > 1]
     return joined[[*known, "parameters", LOSS]].dropna(subset=LOSS).reset_index()
 
 
@@ -52,7 +52,7 @@ def hyperparameter_importance(tables: SweepTables, *, instrument: str) -> pd.Dat
         where nothing varies.
     """
     trials = comparable_trials(tables, instrument=instrument)
-    names = [name for name in HYPERPARAMETERS if name in trials]
+    names = [name for name in SEARCH_KEYS if name in trials]
     if len(trials) < MIN_TRIALS or not names:
         return pd.DataFrame({"hyperparameter": [], "importance": [], "spread": []})
     columns = np.stack([_codes(trials[name]) for name in names], axis=1)

@@ -19,12 +19,13 @@ import soundfile
 
 from tinytimbre.errors import TinyTimbreError
 from tinytimbre.quality import wording
+from tinytimbre.quality.take_values import METRICS
 from tinytimbre.quality.verdict import SANITY, Candidate, Verdict
 from tinytimbre.sweep.agreement import RankAgreement, rank_agreements
 
 Role = Literal["original", "best", "chosen", "smaller"]
 ROLES: tuple[Role, ...] = ("original", "best", "chosen", "smaller")
-METRIC_COLUMNS = ("log_spectral_db", "mel_spectral_db", "loudness_db", "f0_accuracy_points", "f0_cents")
+METRIC_COLUMNS = METRICS
 SIZE_COLUMNS = tuple(
     f"{part}_{unit}" for unit in ("bytes", "brotli") for part in ("graph", "weights", "settings", "total")
 )
@@ -79,7 +80,12 @@ class SweepTables:
         for name, columns in TABLES.items():
             missing = [column for column in columns if column not in getattr(self, name).columns]
             if missing:
-                raise TinyTimbreError(f"the table {name!r} lacks columns", got=f"missing: {', '.join(missing)}")
+                raise TinyTimbreError(
+                    f"the table {name!r} lacks columns",
+                    got=f"missing: {', '.join(missing)}",
+                    cause="the sweep was finished by an earlier version",
+                    remedy="run `tinytimbre run` once more in its workspace: what was trained is kept",
+                )
 
     @property
     def instruments(self) -> list[str]:
@@ -157,8 +163,12 @@ def why_no_verdict(tables: SweepTables, *, instrument: str) -> str:
 
 
 def agreements(tables: SweepTables) -> list[RankAgreement]:
-    """How well each rung of the sweep foretold its end; of rungs at which a trial ended."""
-    known = tables.trials[tables.trials["status"].isin(["done", "stopped"])]
+    """How well each rung of the sweep foretold its end; of rungs at which a trial ended.
+
+    Students have no rungs: they begin anew after the last, and may end at another step.
+    """
+    climbed = tables.trials["status"].isin(["done", "stopped"]) & (tables.trials["distillation"] != "student")
+    known = tables.trials[climbed]
     steps = {int(rung): int(step) for rung, step in zip(known["rung"], known["steps"], strict=True)}
     losses = tables.curves[tables.curves["validation_loss"].notna()]
     found: dict[str, dict[int, float]] = {str(trial_id): {} for trial_id in known["trial_id"]}
@@ -187,17 +197,11 @@ def front(candidates: pd.DataFrame, *, quality: str = "log_spectral_db", size: s
     return ordered[ordered[quality] < best_before]
 
 
-def neighbours(tables: SweepTables, *, instrument: str) -> dict[str, str]:
+def roles(candidates: pd.DataFrame, verdict: Verdict) -> dict[str, str]:
     """Who plays which role: candidate ids under "best", "chosen" and "smaller" (where they exist).
 
     "smaller" is the next smaller point of the front below the chosen one, or below the best where none is chosen.
     """
-    verdict = tables.verdicts.get(instrument)
-    return {} if verdict is None else roles(tables.candidates, verdict)
-
-
-def roles(candidates: pd.DataFrame, verdict: Verdict) -> dict[str, str]:
-    """As `neighbours`, from the parts."""
     found = {"best": verdict.reference, "chosen": verdict.chosen}
     own = candidates[candidates["instrument"] == verdict.instrument]
     anchor = own[own["candidate_id"] == (verdict.chosen or verdict.nearest or verdict.reference)]

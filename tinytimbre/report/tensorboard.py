@@ -29,6 +29,7 @@ from tensorboard.plugins.hparams import summary_v2 as hparams_summary
 from tensorboard.plugins.scalar import summary_v2 as scalar_summary
 from tensorboard.util import tensor_util
 
+from tinytimbre.config import SEARCH_KEYS
 from tinytimbre.durable import replacing
 from tinytimbre.report.embed import SAMPLE_RATE_HZ, read_clip
 from tinytimbre.report.tables import METRIC_COLUMNS
@@ -41,7 +42,7 @@ MAX_SOUNDS = 2
 MAX_SOUND_SECS = 6.0
 """Together 0.4 MB a trial."""
 
-HPARAMS = ("decoder", "input", "harmonics", "noise_bands", "width", "depth", "kernel_size", "learning_rate", "seed")
+HPARAMS = (*SEARCH_KEYS, "distilled")
 FACTS = ("parameters", "decoder_mflops", "stratum")
 Summaries = list[tuple[int, Summary]]
 
@@ -82,7 +83,8 @@ def write_evaluation(
     quantisations = sorted(set(candidates["quantisation"]))
     _write(folder / f"{PREFIX}.experiment", [(0, _experiment(quantisations))])
     for trial_id, own in candidates.groupby("trial_id"):
-        trial, step = plan.trial(str(trial_id)), plan.rungs[-1]
+        trial = plan.trial(str(trial_id))
+        _, step = plan.stretch(trial, rung=len(plan.rungs) - 1)
         rows = own.to_dict("records")
         summaries = [(step, summary) for row in rows for summary in _measures(row)]
         heard = next((sounds[str(row["candidate_id"])] for row in rows if sounds.get(str(row["candidate_id"]))), ())
@@ -100,21 +102,24 @@ def run_folder(trial: Trial, folder: pathlib.Path) -> pathlib.Path:
 
 
 def _rung_summaries(trial: Trial, result: RungResult, *, plan: SweepPlan, store: TrialStore) -> Summaries:
-    first = plan.rungs[result.rung - 1] if result.rung else 0
+    first, _ = plan.stretch(trial, rung=result.rung)
+    _, total_steps = plan.stretch(trial, rung=len(plan.rungs) - 1)
     summaries: Summaries = []
-    if result.rung == 0:
+    if first == 0:
         summaries.append((0, hparams_summary.hparams_pb(_hparams(trial), trial_id=trial.trial_id)))
     for row in store.curve(trial.trial_id):
         step = int(row["step"])
         if first < step <= result.step:
-            rate = learning_rate_at(step, peak=trial.learning_rate, total_steps=plan.rungs[-1])
+            rate = learning_rate_at(step, peak=trial.learning_rate, total_steps=total_steps)
             values = {**{key: value for key, value in row.items() if key != "step"}, "learning_rate": rate}
             summaries += [(step, scalar_summary.scalar_pb(name, np.float32(value))) for name, value in values.items()]
     return summaries
 
 
 def _hparams(trial: Trial) -> dict[str, Any]:
-    values = {**trial.decoder.model_dump(), **trial.model_dump(), "decoder": trial.decoder.kind}
+    spec = trial.decoder
+    named = {"decoder": spec.kind, "reverb_bands": spec.reverb_bands, "distilled": trial.distillation is not None}
+    values = {**spec.model_dump(), **trial.model_dump(), **named}
     return {name: values[name] for name in ("instrument", *HPARAMS, *FACTS)}
 
 

@@ -57,8 +57,10 @@ class Trial(pydantic.BaseModel):
 
     @property
     def family(self) -> str:
-        """What trials of one instrument share that differ in their training seed alone."""
+        """What trials of one instrument share that differ in their training seed alone; students are apart."""
         values = {**self.decoder.model_dump(), "learning_rate": self.learning_rate}
+        if self.distillation:
+            values["teacher"] = self.distillation.teacher_id
         return " ".join(f"{key}={value}" for key, value in values.items())
 
 

@@ -172,9 +172,10 @@ class _Run:
         self.store.write_result(self._result(trial, rung, loss=loss, divergence=found))
 
     def _count_steps(self) -> None:
-        """The first step of a process traces and compiles: what it takes longer than the others is no training."""
-        first, *others = self.step_secs or [0.0]
-        tracing = max(0.0, first - float(np.median(others))) if others else first
+        """The first step of a process traces and compiles, and so does a student's first on audio."""
+        start = self.step - len(self.step_secs)
+        switch = max(0, self.control_steps - start)
+        tracing = sum(_tracing_secs(phase) for phase in (self.step_secs[:switch], self.step_secs[switch:]))
         self.clock.seconds["tracing"] += tracing
         self.clock.seconds[TRAINING] += sum(self.step_secs) - tracing
 
@@ -209,6 +210,12 @@ class _Run:
             return RungResult(**common, status="done", validation_loss=loss, train_seconds=seconds)
         reason = f"diverged: {divergence} after step {self.step}; a smaller learning rate usually helps"
         return RungResult(**common, status="failed", reason=reason, train_seconds=seconds)
+
+
+def _tracing_secs(step_secs: Sequence[float]) -> float:
+    """What the first of these steps took longer than the others, which is no training."""
+    first, *others = step_secs or [0.0]
+    return max(0.0, first - float(np.median(others))) if others else first
 
 
 def _total_steps(trial: Trial, config: SweepConfig) -> int:

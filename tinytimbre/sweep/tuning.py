@@ -156,7 +156,7 @@ class _Tuning:
         return run
 
     def advance(self) -> None:
-        """One step of every model, on batches that the trial has not seen."""
+        """One step of every model, on the batches that come after those of the last rung."""
         number = self.config.budget.rung_steps[-1] + self.step
         batch = self.train.training_batch(seed=self.config.seed, step=number)
         self.group.train_step(batch, step=self.step)

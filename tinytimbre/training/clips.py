@@ -75,11 +75,6 @@ class ClipPool:
         self._offsets = np.cumsum([0, *(take.n_frames for take in padded[:-1])])
         self._starts = _clip_starts([take.n_frames for take in padded], shape=shape, warmup_frames=warmup_frames)
 
-    @property
-    def n_starts(self) -> int:
-        """Number of different clips."""
-        return len(self._starts)
-
     def inputs(self, kind: InputKind) -> np.ndarray:
         """All decoder inputs [frames, 2] of one kind, for their centre and spread."""
         return self._inputs[kind]

@@ -48,7 +48,7 @@ function card(choice, checked, onChoose) {
   });
   const title = Object.assign(document.createElement('strong'), { textContent: choice.label });
   const size = Object.assign(document.createElement('span'), {
-    textContent: choice.bytes ? `${(choice.bytes / 1024).toFixed(1)} KB` : '',
+    textContent: choice.bytes ? `${(choice.bytes / 1000).toFixed(1)} KB` : '',
   });
   const label = document.createElement('label');
   label.append(input, title, size);
