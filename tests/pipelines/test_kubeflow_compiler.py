@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from google.protobuf import json_format
+from kfp.components import load_component_from_file
 from kfp.pipeline_spec import pipeline_spec_pb2 as pb
 from tfx.orchestration.kubeflow.v2 import compiler_utils
 from tfx.utils import import_utils
@@ -53,6 +54,16 @@ def test_both_documents_parse_with_kubeflows_schema(compiled: CompiledPipeline) 
     executors = json_format.ParseDict(platform, pb.PlatformSpec()).platforms["kubernetes"].deployment_spec.executors
     assert set(executors) == set(executors_of(compiled))
     assert len(executors) == compiled.n_tasks == 3 + 2 * (3 + 1) + 4
+
+
+def test_kubeflows_own_loader_takes_the_file(compiled: CompiledPipeline, tmp_path: pathlib.Path) -> None:
+    """The one that its client submits with."""
+    (tmp_path / "pipeline.yaml").write_bytes(compiled.to_yaml())
+    loaded = load_component_from_file(str(tmp_path / "pipeline.yaml"))
+    assert set(loaded.component_spec.inputs) == {"recordings", "recordings_digest", "publish_to", "budget_scale"}
+    assert loaded.component_spec.inputs["budget_scale"].default == 1.0
+    assert not loaded.component_spec.inputs["recordings_digest"].optional
+    assert loaded.platform_spec.platforms["kubernetes"].deployment_spec.executors
 
 
 def test_compiling_again_gives_the_same_bytes(compiled: CompiledPipeline) -> None:
