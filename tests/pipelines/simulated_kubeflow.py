@@ -1,13 +1,16 @@
 """Kubeflow's driver and launcher as far as a container can tell: the message it gets, where files lie, what comes back.
 
-Follows ``driver.go`` and ``launcher_v2.go`` of Kubeflow Pipelines: inputs have an empty type, metadata come back with
-what the backend adds, outputs have URIs below the pipeline root and only their parent folder exists.
+Every task has a file system of its own, as pods have: inputs are copied into it from the bucket before it starts,
+outputs into the bucket when it has ended. Follows ``driver.go`` and ``launcher_v2.go`` of Kubeflow Pipelines: inputs
+have an empty type, metadata come back with what the backend adds, outputs have URIs below the pipeline root and only
+their parent folder exists.
 """
 
 from __future__ import annotations
 
 import json
 import pathlib
+import shutil
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,7 +25,7 @@ class SimulatedRun:
 
     Args:
         compiled: the first document.
-        root: stands for the root of the containers' file system.
+        root: for the bucket and the file systems of the pods.
         pipeline_root: such as ``minio://mlpipeline/v2/artifacts``.
         parameters: of the run; the others have their defaults.
     """
@@ -43,23 +46,34 @@ class SimulatedRun:
         assert sorted(self.parameters) == sorted(declared)
         self.done: dict[str, pb.ExecutorOutput] = {}
 
-    def local(self, uri: str) -> pathlib.Path:
-        """Where the launcher keeps what is at `uri`."""
+    def pod(self, task: str) -> pathlib.Path:
+        """Stands for the root of the file system of a pod."""
+        return self.root / "pods" / task
+
+    def local(self, uri: str, task: str) -> pathlib.Path:
+        """Where the launcher keeps what is at `uri` in the pod of a task."""
         scheme, rest = uri.split("://")
-        return self.root / FOLDERS[scheme] / rest
+        return self.pod(task) / FOLDERS[scheme] / rest
+
+    def stored(self, uri: str) -> pathlib.Path:
+        """What is at `uri`."""
+        return self.root / "buckets" / uri.replace("://", "/")
 
     def output_file(self, task: str) -> pathlib.Path:
-        return self.root / "tmp" / task / "kfp_outputs" / "output_metadata.json"
+        return self.pod(task) / "tmp" / "kfp_outputs" / "output_metadata.json"
 
     def container(self, task: str) -> pb.PipelineDeploymentConfig.PipelineContainerSpec:
         component = self.spec.components[self.spec.root.dag.tasks[task].component_ref.name]
         return self.deployment.executors[component.executor_label].container
 
     def arguments(self, task: str) -> list[str]:
-        """Arguments of the container, after the launcher has made the folders."""
+        """Arguments of the container, after the launcher has downloaded the inputs and made the folders."""
         message = self.message(task)
+        for artifacts in message.inputs.artifacts.values():
+            uri = artifacts.artifacts[0].uri
+            shutil.copytree(self.stored(uri), self.local(uri, task), dirs_exist_ok=True)
         for artifacts in message.outputs.artifacts.values():
-            self.local(artifacts.artifacts[0].uri).parent.mkdir(parents=True, exist_ok=True)
+            self.local(artifacts.artifacts[0].uri, task).parent.mkdir(parents=True, exist_ok=True)
         self.output_file(task).parent.mkdir(parents=True, exist_ok=True)
         return [
             argument.replace("{{$}}", json_format.MessageToJson(message, indent=None))
@@ -95,11 +109,13 @@ class SimulatedRun:
         return message
 
     def finish(self, task: str) -> pb.ExecutorOutput:
-        """Reads the answer as the launcher does; asserts that it would find every output to upload."""
+        """Reads the answer as the launcher does and uploads the outputs; asserts that it would find them."""
         answer = json_format.Parse(self.output_file(task).read_text(), pb.ExecutorOutput())
         asked = self.message(task)
         for name, artifacts in answer.artifacts.items():
-            assert artifacts.artifacts[0].uri == asked.outputs.artifacts[name].artifacts[0].uri
-            assert any(self.local(artifacts.artifacts[0].uri).iterdir())
+            uri = artifacts.artifacts[0].uri
+            assert uri == asked.outputs.artifacts[name].artifacts[0].uri
+            assert any(self.local(uri, task).iterdir())
+            shutil.copytree(self.local(uri, task), self.stored(uri), dirs_exist_ok=True)
         self.done[task] = answer
         return answer

@@ -45,7 +45,7 @@ def _run(volume: pathlib.Path, *, root: pathlib.Path, pipeline_root: str, **para
 
 def start(run: SimulatedRun, task: str, monkeypatch: pytest.MonkeyPatch) -> int:
     """In this process: TFX takes seconds to import."""
-    monkeypatch.setenv(entry_point.ROOT_VARIABLE, str(run.root))
+    monkeypatch.setenv(entry_point.ROOT_VARIABLE, str(run.pod(task)))
     monkeypatch.setattr(signal, "signal", lambda *_: None)  # those of the test runner stay
     for variable in run.container(task).env:
         monkeypatch.setenv(variable.name, variable.value)
@@ -65,10 +65,10 @@ def test_components_hand_on_their_artifacts(
     assert recordings.uri == f"{pipeline_root}/recordingexamplegen/recordings"
     assert recordings.metadata["accepted"] == 5
     assert recordings.metadata["instruments"] == "reed"
-    assert len(RecordingSet.load(run.local(recordings.uri)).accepted("reed")) == 5
+    assert len(RecordingSet.load(run.stored(recordings.uri)).accepted("reed")) == 5
     features = made["featureextractor"]["features"].artifacts[0]
-    fingerprints = load_index(run.local(features.uri)).fingerprints
-    plan = SweepPlan.load(run.local(made["sweepplanner"]["plan"].artifacts[0].uri))
+    fingerprints = load_index(run.stored(features.uri)).fingerprints
+    plan = SweepPlan.load(run.stored(made["sweepplanner"]["plan"].artifacts[0].uri))
     assert plan.instruments == list(fingerprints) == ["reed"]
     # As a run writes it that names the cluster's volume: budget_scale = 2 of rung_steps = [4, 12].
     assert plan.rungs == (8, 24)
@@ -96,8 +96,8 @@ def test_a_retry_in_the_same_directory_starts_afresh(
     assert start(run, task, monkeypatch) == 0
     answer = run.finish(task).artifacts["recordings"].artifacts[0]
     assert answer.metadata["accepted"] == 5
-    assert not (run.local(answer.uri) / "left over").exists()
-    assert len(RecordingSet.load(run.local(answer.uri)).accepted("reed")) == 5
+    assert not (run.local(answer.uri, task) / "left over").exists()
+    assert len(RecordingSet.load(run.stored(answer.uri)).accepted("reed")) == 5
     # And once more after an attempt whose answer was whole.
     assert start(run, task, monkeypatch) == 0
     assert run.finish(task).artifacts["recordings"].artifacts[0].metadata["accepted"] == 5
@@ -118,7 +118,11 @@ def test_what_the_user_can_mend_is_said_and_leaves_no_answer(
 def test_the_compiled_command_runs_as_a_process(run: SimulatedRun) -> None:
     container = run.container("recordingexamplegen")
     command = [sys.executable, *container.command[1:], *run.arguments("recordingexamplegen")]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), entry_point.ROOT_VARIABLE: str(run.root)}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        entry_point.ROOT_VARIABLE: str(run.pod("recordingexamplegen")),
+    }
     environment.pop("TF_USE_LEGACY_KERAS", None)  # the entry point sets it
     environment |= {variable.name: variable.value for variable in container.env}
     assert container.command[0] == "python"
