@@ -24,6 +24,7 @@ from tfx.orchestration.pipeline import Pipeline
 from components.channels import MAX_SHARDS
 from components.resources import JOBS_VARIABLE
 from components.scope import BUDGET_SCALE
+from pipelines.estimate import PIPELINE_BYTES, largest_group
 from pipelines.kubeflow.names import renamed
 from pipelines.kubeflow.platform import platform_document
 from pipelines.local_runner import beam_args
@@ -31,6 +32,7 @@ from pipelines.pipeline import Places, create_pipeline
 from tinytimbre.config import SweepConfig
 from tinytimbre.errors import TinyTimbreError
 from tinytimbre.kubeflow_config import KubeflowConfig, PodConfig
+from tinytimbre.sweep.plan import plan_sweep
 
 MAX_TASKS = 32
 MAX_BYTES = 512 * 1024
@@ -80,7 +82,8 @@ def compile_pipeline(config: SweepConfig, *, image: str, shards: int) -> Compile
         shards: pods per rung.
 
     Raises:
-        TinyTimbreError: no such image name or number of shards; too many tasks or too large a configuration.
+        TinyTimbreError: no such image name or number of shards; too many tasks, too large a configuration, no trial
+            in it; training that does not fit into its pods.
     """
     check_image(image)
     pipeline = create_pipeline(
@@ -104,6 +107,7 @@ def compile_pipeline(config: SweepConfig, *, image: str, shards: int) -> Compile
     platform = platform_document(list(spec["deploymentSpec"]["executors"]), config=config.kubeflow)
     compiled = CompiledPipeline(pipeline=spec, platform=platform)
     _check_size(compiled)
+    _check_memory(config)
     return compiled
 
 
@@ -213,4 +217,19 @@ def _check_size(compiled: CompiledPipeline) -> None:
     if n_bytes > MAX_BYTES:
         raise TinyTimbreError(
             f"a compiled pipeline has at most {MAX_BYTES // 1024} KiB", got=f"{n_bytes / 1024:.0f} KiB", remedy=remedy
+        )
+
+
+def _check_memory(config: SweepConfig) -> None:
+    """A pod that outgrows its limit is killed, again at every retry."""
+    pod = config.kubeflow.pods.sweep_trainer
+    trials = plan_sweep(config, fingerprints={"any": ""}).trials  # alike for every instrument
+    estimate = largest_group(trials, config=config)
+    needed_gb = (PIPELINE_BYTES + estimate.all_workers(pod.cpus)) / 1e9
+    if needed_gb > pod.memory_gb:
+        raise TinyTimbreError(
+            "the processes of a pod must fit into its memory",
+            got=f"about {needed_gb:.1f} GB for {pod.cpus} workers at {estimate.worker / 1e9:.1f} GB and the pipeline, "
+            f"{pod.memory_gb:g} GB in kubeflow.pods.sweep_trainer",
+            remedy="raise its memory_gb or lower its cpus",
         )

@@ -218,6 +218,23 @@ def test_too_many_tasks_are_refused_with_the_number_that_is_not() -> None:
         compile_pipeline(SMOKE, image=IMAGE, shards=most + 1)
 
 
+def test_training_that_no_pod_can_hold_is_refused_with_what_it_needs() -> None:
+    def with_memory(memory_gb: float) -> SweepConfig:
+        return changed(SMOKE, kubeflow={"pods": {"sweep_trainer": {"cpus": 4, "memory_gb": memory_gb}}})
+
+    with pytest.raises(TinyTimbreError, match="must fit into its memory") as caught:
+        compile_pipeline(with_memory(1.5), image=IMAGE, shards=1)
+    needed_gb = float(re.findall(r"about ([\d.]+) GB", caught.value.got)[0])
+    assert compile_pipeline(with_memory(needed_gb + 0.1), image=IMAGE, shards=1)
+
+
+def test_a_search_without_a_trial_is_refused() -> None:
+    search = {"space": {"width": [512]}, "constraints": {"max_parameters": 10}}
+    with pytest.raises(TinyTimbreError) as caught:
+        compile_pipeline(changed(SMOKE, search=search), image=IMAGE, shards=1)
+    assert "search.constraints" in caught.value.remedy
+
+
 def test_names_that_would_collide_are_a_fault() -> None:
     with pytest.raises(ValueError, match="case and punctuation"):
         renamed({"root": {"dag": {"tasks": {"A_b": {}, "a-B": {}}}}, "deploymentSpec": {"executors": {}}})
