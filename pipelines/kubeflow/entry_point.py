@@ -15,7 +15,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 
-from pipelines.cli import explain, prepare_environment
+from pipelines.cli import INTERRUPTED, explain, prepare_environment
 
 ROOT_VARIABLE = "TINYTIMBRE_LAUNCHER_ROOT"
 """Below which folder the launcher's local copies are; on a cluster the root of the file system."""
@@ -27,6 +27,9 @@ def main(argv: Sequence[str]) -> int:
     try:
         args, beam = _parser().parse_known_args(argv)
         run(args, beam, root=pathlib.Path(os.environ.get(ROOT_VARIABLE, "/")))
+    except KeyboardInterrupt:  # also how a pod's termination arrives
+        print("interrupted; a retry continues", file=sys.stderr)  # noqa: T201
+        return INTERRUPTED
     except Exception as error:
         return explain(error)
     return 0
