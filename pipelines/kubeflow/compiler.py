@@ -94,16 +94,7 @@ def compile_pipeline(config: SweepConfig, *, image: str, shards: int) -> Compile
         budget_scale=RuntimeParameter(BUDGET_SCALE, ptype=float, default=1.0),
     )
     _check_tasks(pipeline, shards=shards)
-    pods = {component.id: _pod(component, config.kubeflow) for component in pipeline.components}
-    for component in pipeline.components:
-        _equip(component, pods[component.id])
-    runner = KubeflowV2DagRunnerConfig(default_image=image, default_commands=COMMAND, use_pipeline_spec_2_1=True)
-    job = KubeflowV2DagRunner(runner).run(pipeline, write_out=False)
-    spec = job["pipelineSpec"]
-    for task, body in spec["root"]["dag"]["tasks"].items():
-        _complete(body, spec["deploymentSpec"]["executors"][f"{task}_executor"], pods[task], config.kubeflow)
-    _explain_parameters(spec, config.kubeflow)
-    spec = renamed(spec)
+    spec = renamed(_specification(pipeline, image=image, kubeflow=config.kubeflow))
     platform = platform_document(list(spec["deploymentSpec"]["executors"]), config=config.kubeflow)
     compiled = CompiledPipeline(pipeline=spec, platform=platform)
     _check_size(compiled)
@@ -144,6 +135,19 @@ def _places(kubeflow: KubeflowConfig) -> Places:
         boards=f"{volume}/tensorboard",
         publish_to=RuntimeParameter(PUBLISH_TO, ptype=str, default=f"{volume}/models"),
     )
+
+
+def _specification(pipeline: Pipeline, *, image: str, kubeflow: KubeflowConfig) -> dict[str, Any]:
+    """What TFX compiles, in proto's JSON, and what it leaves out; names are still those of TFX."""
+    pods = {component.id: _pod(component, kubeflow) for component in pipeline.components}
+    for component in pipeline.components:
+        _equip(component, pods[component.id])
+    runner = KubeflowV2DagRunnerConfig(default_image=image, default_commands=COMMAND, use_pipeline_spec_2_1=True)
+    spec: dict[str, Any] = KubeflowV2DagRunner(runner).run(pipeline, write_out=False)["pipelineSpec"]
+    for task, body in spec["root"]["dag"]["tasks"].items():
+        _complete(body, spec["deploymentSpec"]["executors"][f"{task}_executor"], pods[task], kubeflow)
+    _explain_parameters(spec, kubeflow)
+    return spec
 
 
 def _pod(component: BaseComponent, kubeflow: KubeflowConfig) -> PodConfig:
