@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Sequence
 from types import FrameType
 
+from pipelines.commands import compile as compile_command
 from pipelines.commands import package, plan, publish, pull, render, report, run, status
 from tinytimbre import __version__
 from tinytimbre.errors import TinyTimbreError
@@ -22,6 +23,7 @@ COMMANDS = {
     "pull": pull,
     "run": run,
     "plan": plan,
+    "compile": compile_command,
     "report": report,
     "publish": publish,
     "render": render,
@@ -36,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _open_closed_streams()
     try:
         args = _parser().parse_args(argv)
-        _prepare_environment(verbose=args.verbose)
+        prepare_environment(verbose=args.verbose)
         code = int(args.run(args))
         sys.stdout.flush()
     except KeyboardInterrupt:
@@ -47,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAULT
     except Exception as error:
-        return _explain(error)
+        return explain(error)
     return code
 
 
@@ -83,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _prepare_environment(*, verbose: bool) -> None:
+def prepare_environment(*, verbose: bool) -> None:
     """Must come before TensorFlow is imported: ddsp needs Keras 2, and chatter is decided at import."""
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if verbose else "3")
@@ -94,7 +96,8 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _explain(error: Exception) -> int:
+def explain(error: Exception) -> int:
+    """Says what went wrong, with a traceback only where it is the program's fault; gives the exit code."""
     from pipelines.failures import as_user_error
 
     known = error if isinstance(error, TinyTimbreError) else as_user_error(error)

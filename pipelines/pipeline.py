@@ -12,6 +12,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from tfx.dsl.components.base.base_component import BaseComponent
+from tfx.orchestration.data_types import RuntimeParameter
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
 from tfx.orchestration.pipeline import Pipeline
 from tfx.types.channel import BaseChannel
@@ -36,7 +37,7 @@ PIPELINE_NAME = "tinytimbre"
 
 @dataclasses.dataclass(frozen=True)
 class Places:
-    """Where a run reads and writes; paths or URIs that every node can reach.
+    """Where a run reads and writes; paths that every node can reach, or parameters that a run on Kubeflow fills in.
 
     Attributes:
         recordings: folder with the recordings.
@@ -48,12 +49,12 @@ class Places:
         metadata: file of the MLMD database; None where the orchestrator keeps its own.
     """
 
-    recordings: str
+    recordings: str | RuntimeParameter
     root: str
     trials: str
     cache: str
     boards: str
-    publish_to: str
+    publish_to: str | RuntimeParameter
     metadata: str | None = None
 
 
@@ -61,9 +62,10 @@ def create_pipeline(
     config: SweepConfig,
     *,
     places: Places,
-    recordings_digest: str,
+    recordings_digest: str | RuntimeParameter,
     shards: int = 1,
     beam_args: Sequence[str] = (),
+    budget_scale: RuntimeParameter | None = None,
 ) -> Pipeline:
     """The whole way from recordings to published models.
 
@@ -73,6 +75,7 @@ def create_pipeline(
         recordings_digest: changes when the recordings do.
         shards: nodes per rung.
         beam_args: of the components that run on Beam.
+        budget_scale: multiplies the steps of every rung; None where the configuration alone says how many.
 
     Raises:
         TinyTimbreError: `shards` is not 1 to 64.
@@ -88,14 +91,22 @@ def create_pipeline(
     features = FeatureExtractor(
         recordings=recordings.outputs["recordings"], cache=f"{places.cache}/features", config=config
     )
-    planner = SweepPlanner(features=features.outputs["features"], config=config)
-    training = _Training(config, features=features.outputs["features"], places=places, shards=shards)
+    planner = SweepPlanner(features=features.outputs["features"], config=config, budget_scale=budget_scale)
+    training = _Training(config, features.outputs["features"], places, shards=shards, budget_scale=budget_scale)
     rungs = training.rungs(planner.outputs["plan"])
     plan, finalists = planner.outputs["plan"], rungs[-1].outputs["survivors"]
     students = training.students(plan, finalists) if config.distillation.enabled else []
     if students:
         plan, finalists = students[0].outputs["plan_with_students"], students[-1].outputs["survivors"]
-    tail = _evaluation(config, places=places, recordings=recordings, features=features, plan=plan, finalists=finalists)
+    tail = _evaluation(
+        config,
+        places=places,
+        recordings=recordings,
+        features=features,
+        plan=plan,
+        finalists=finalists,
+        budget_scale=budget_scale,
+    )
     metadata = sqlite_metadata_connection_config(places.metadata) if places.metadata else None
     return Pipeline(
         pipeline_name=PIPELINE_NAME,
@@ -115,6 +126,7 @@ class _Training:
     features: BaseChannel
     places: Places
     shards: int
+    budget_scale: RuntimeParameter | None
 
     def rungs(self, plan: BaseChannel) -> list[BaseComponent]:
         """Trainers and promoters of all rungs; the last one is the promoter whose survivors are the finalists."""
@@ -130,7 +142,7 @@ class _Training:
 
     def students(self, plan: BaseChannel, finalists: BaseChannel) -> list[BaseComponent]:
         """The planner of students first, last the promoter whose survivors are finalists and students."""
-        planner = StudentPlanner(plan=plan, finalists=finalists, config=self.config)
+        planner = StudentPlanner(plan=plan, finalists=finalists, config=self.config, budget_scale=self.budget_scale)
         extended, rung = planner.outputs["plan_with_students"], len(self.config.budget.rung_steps) - 1
         trainers = self._trainers("distil", plan=extended, survivors=planner.outputs["students"], rung=rung)
         trained = [finalists, *(trainer.outputs["trials"] for trainer in trainers)]
@@ -150,6 +162,7 @@ class _Training:
                 store=self.places.trials,
                 boards=self.places.boards,
                 config=self.config,
+                budget_scale=self.budget_scale,
             ).with_id(f"SweepTrainer_{stage}_shard{shard:02d}")
             for shard in range(self.shards)
         ]
@@ -167,6 +180,7 @@ def _evaluation(
     features: BaseComponent,
     plan: BaseChannel,
     finalists: BaseChannel,
+    budget_scale: RuntimeParameter | None,
 ) -> list[BaseComponent]:
     """From finalists to published models."""
     exporter = TfjsExporter(
@@ -176,6 +190,7 @@ def _evaluation(
         finalists=finalists,
         store=places.trials,
         config=config,
+        budget_scale=budget_scale,
     )
     evaluator = QualityEvaluator(
         features=features.outputs["features"],

@@ -43,6 +43,9 @@ def test_the_configurations_of_the_repository_are_valid(path: pathlib.Path) -> N
         ("distillation", "students", 0),
         ("distillation", "steps", 0),
         ("", "seed", -1),
+        ("kubeflow", "mount_path", "workspace"),
+        ("kubeflow", "volume_claim", "My_Claim"),
+        ("kubeflow", "retries", -1),
     ],
 )
 def test_values_no_sweep_can_run_with(tmp_path: pathlib.Path, section: str, key: str, value: object) -> None:
@@ -94,3 +97,43 @@ def test_a_key_twice_in_a_section(tmp_path: pathlib.Path) -> None:
     path.write_text("name: a\nsearch:\n  space: {width: [8]}\n  space: {width: [16]}\n")
     with pytest.raises(TinyTimbreError, match="'space' is there twice"):
         load_config(path)
+
+
+@pytest.mark.parametrize(
+    ("section", "unknown", "nearest"),
+    [
+        ({"pods": {"sweep_trainer": {"cpu": 2}}}, "kubeflow.pods.sweep_trainer.cpu", "cpus"),
+        ({"pods": {"trainer": {"cpus": 2}}}, "kubeflow.pods.trainer", "sweep_trainer"),
+        (
+            {"tolerations": [{"key": "gpu"}, {"key": "x", "efect": "NoSchedule"}]},
+            "kubeflow.tolerations.1.efect",
+            "effect",
+        ),
+    ],
+)
+def test_an_unknown_key_deep_in_lists_and_sections_names_the_nearest(
+    tmp_path: pathlib.Path, section: dict[str, object], unknown: str, nearest: str
+) -> None:
+    with pytest.raises(TinyTimbreError, match=f"unknown key '{unknown}'") as caught:
+        load_config(written(tmp_path, "kubeflow", **section))
+    assert caught.value.cause == f"did you mean {nearest!r}?"
+
+
+@pytest.mark.parametrize(
+    ("scale", "steps", "students"),
+    [(1, (4, 12, 36), 10), (0.5, (2, 6, 18), 5), (0.01, (1, 2, 3), 1), (2.5, (10, 30, 90), 25)],
+)
+def test_a_scaled_budget_still_grows(
+    tmp_path: pathlib.Path, scale: float, steps: tuple[int, ...], students: int
+) -> None:
+    path = written(tmp_path, "", budget={"rung_steps": [4, 12, 36]}, distillation={"steps": 10})
+    scaled = load_config(path).with_budget_scaled(scale)
+    assert scaled.budget.rung_steps == steps
+    assert scaled.distillation.steps == students
+    assert load_config(written(tmp_path, "")).with_budget_scaled(scale).distillation.steps is None
+
+
+@pytest.mark.parametrize("scale", [0, -1, float("nan"), float("inf")])
+def test_a_scale_that_is_none_is_refused(tmp_path: pathlib.Path, scale: float) -> None:
+    with pytest.raises(TinyTimbreError, match="positive number"):
+        load_config(written(tmp_path, "")).with_budget_scaled(scale)

@@ -22,6 +22,18 @@ def test_a_file_is_replaced_and_nothing_is_left_beside_it(tmp_path: pathlib.Path
     assert [each.name for each in path.parent.iterdir()] == ["file"]
 
 
+def test_two_writers_of_one_file_do_not_meet(tmp_path: pathlib.Path) -> None:
+    """Also where nothing tells them apart, neither process nor thread: containers number both alike."""
+    path = tmp_path / "file"
+    with replacing(path) as first:
+        first.write_bytes(b"first")
+        with replacing(path) as second:
+            second.write_bytes(b"second, longer")
+        assert path.read_bytes() == b"second, longer"
+    assert path.read_bytes() == b"first"
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
 def test_the_usual_permissions_apply(tmp_path: pathlib.Path) -> None:
     (tmp_path / "plain").touch()
     write_whole(tmp_path / "file", b"")

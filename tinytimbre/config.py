@@ -12,6 +12,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import pathlib
+import typing
 from collections.abc import Iterable
 from typing import Any, Literal, Self
 
@@ -19,6 +20,8 @@ import pydantic
 import yaml
 
 from tinytimbre.errors import TinyTimbreError
+from tinytimbre.kubeflow_config import KubeflowConfig
+from tinytimbre.section import Section
 
 DecoderKind = Literal["gru", "cnn"]
 InputKind = Literal["loudness", "rms_energy"]
@@ -39,12 +42,6 @@ YAML_WORDS = {
     "model_type": "Input should be a section of keys and values",
 }
 """What pydantic says in terms of Python, by type of its finding."""
-
-
-class Section(pydantic.BaseModel):
-    """A part of the configuration: immutable, and an unknown key is an error."""
-
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class AudioConfig(Section):
@@ -90,8 +87,8 @@ class SearchConfig(Section):
     trials: int | None = pydantic.Field(None, gt=0, description="for random and sobol; a cap for grid")
     seed: int = pydantic.Field(0, ge=0, lt=2**32)
     space: dict[str, list[Value]]
-    gru: dict[str, list[Value]] = {}
-    cnn: dict[str, list[Value]] = {}
+    gru: dict[str, list[Value]] = pydantic.Field({})
+    cnn: dict[str, list[Value]] = pydantic.Field({})
     constraints: Constraints = Constraints()
     include: tuple[dict[str, Value], ...] = ()
 
@@ -234,6 +231,7 @@ class SweepConfig(Section):
     distillation: DistillationConfig = DistillationConfig()
     gates: GateConfig = GateConfig()
     export: ExportConfig = ExportConfig()
+    kubeflow: KubeflowConfig = KubeflowConfig()
 
     @property
     def hop(self) -> int:
@@ -249,6 +247,28 @@ class SweepConfig(Section):
                 f"{self.audio.sample_rate_hz} / {self.features.frame_rate_hz:g} = {hop:g}"
             )
         return self
+
+    def with_budget_scaled(self, scale: float) -> SweepConfig:
+        """The same sweep with every rung's steps, and the students', times `scale`; rungs still grow, by 1 at least.
+
+        Raises:
+            TinyTimbreError: `scale` is not a positive number.
+        """
+        if not 0 < scale < float("inf"):
+            raise TinyTimbreError(
+                "the budget's scale must be a positive number", got=str(scale), remedy="1 changes nothing"
+            )
+        steps: list[int] = []
+        for target in self.budget.rung_steps:
+            steps.append(max(round(target * scale), steps[-1] + 1 if steps else 1))
+        own = self.distillation.steps
+        distillation = {"steps": own and max(1, round(own * scale))}
+        return self.model_copy(
+            update={
+                "budget": self.budget.model_copy(update={"rung_steps": tuple(steps)}),
+                "distillation": self.distillation.model_copy(update=distillation),
+            }
+        )
 
     def to_json(self) -> str:
         """Canonical text of the configuration; `config_from_json` reads it back."""
@@ -324,7 +344,8 @@ def _readable(error: pydantic.ValidationError, *, origin: str) -> TinyTimbreErro
 def _known_keys(location: tuple[int | str, ...]) -> list[str]:
     section: type[pydantic.BaseModel] = SweepConfig
     for part in location:
-        annotation = section.model_fields[str(part)].annotation
-        if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
-            section = annotation
+        if isinstance(part, str):  # a number is a place in a list of sections
+            annotation = section.model_fields[part].annotation
+            kinds = (kind for kind in (annotation, *typing.get_args(annotation)) if isinstance(kind, type))
+            section = next((kind for kind in kinds if issubclass(kind, pydantic.BaseModel)), section)
     return list(section.model_fields)

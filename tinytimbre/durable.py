@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
-import threading
+import uuid
 from collections.abc import Iterator
 
 
@@ -30,8 +30,9 @@ def write_whole(path: pathlib.Path, content: bytes) -> None:
 def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """A path to write a file to, in the same folder, which takes the place of `path` when all went well."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Of its own for each process and thread: two writers of one file do not write into each other's.
-    partial = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
+    # Of its own for each writer, so that two of one file do not write into each other's. Processes in different
+    # containers have the same ids.
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         yield partial
         sync(partial)

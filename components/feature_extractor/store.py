@@ -7,11 +7,11 @@ The name of a file digests everything that changes its content except the source
 from __future__ import annotations
 
 import dataclasses
-import os
 import pathlib
 
 from tinytimbre.audio.recording import Recording
 from tinytimbre.config import FeatureConfig
+from tinytimbre.durable import write_whole
 from tinytimbre.features.artifact import fingerprint
 from tinytimbre.features.examples import TakeFeatures, from_example, to_example
 
@@ -34,8 +34,4 @@ class FeatureStore:
 
     def write(self, recording: Recording, features: TakeFeatures) -> None:
         """Writes the file, whole or not at all."""
-        path = self.path(recording)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
-        partial.write_bytes(to_example(features))
-        partial.replace(path)
+        write_whole(self.path(recording), to_example(features))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.dsl.components.base.executor_spec import ExecutorClassSpec
+from tfx.orchestration.data_types import RuntimeParameter
 from tfx.types.channel import BaseChannel, Channel
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 from tfx.types.standard_artifacts import ModelBlessing, PushedModel
@@ -52,7 +53,7 @@ class ModelPusher(BaseComponent):
         blessing: BaseChannel,
         models: BaseChannel,
         recordings: BaseChannel,
-        publish_to: str,
+        publish_to: str | RuntimeParameter,
     ) -> None:
         """Builds the node; `publish_to` gets ``<instrument>/<version>/`` and ``index.json``."""
         super().__init__(

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import pathlib
 import shutil
+import uuid
 
 import soundfile
 
@@ -37,8 +37,7 @@ class EvaluationStore:
 
     def write(self, key: str, evaluation: Evaluation) -> None:
         """Writes the folder, whole or not at all."""
-        partial = self.root / f".{key}.{os.getpid()}"
-        shutil.rmtree(partial, ignore_errors=True)
+        partial = self.root / f".{key}.{uuid.uuid4().hex}"  # ids of processes repeat in other containers
         partial.mkdir(parents=True)
         for recording_id, audio in evaluation.renderings.items():
             soundfile.write(partial / f"{recording_id}.flac", audio, self.sample_rate_hz, subtype="PCM_16")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.dsl.components.base.executor_spec import ExecutorClassSpec
+from tfx.orchestration.data_types import RuntimeParameter
 from tfx.types.channel import Channel
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
@@ -38,7 +39,9 @@ class RecordingExampleGen(BaseComponent):
     SPEC_CLASS = RecordingExampleGenSpec
     EXECUTOR_SPEC = ExecutorClassSpec(Executor)
 
-    def __init__(self, *, folder: str, content_digest: str, cache: str, config: SweepConfig) -> None:
+    def __init__(
+        self, *, folder: str | RuntimeParameter, content_digest: str | RuntimeParameter, cache: str, config: SweepConfig
+    ) -> None:
         """Builds the node.
 
         Args:

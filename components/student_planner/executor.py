@@ -8,8 +8,8 @@ from typing import Any
 from tfx.dsl.components.base.base_executor import BaseExecutor
 
 from components.channels import Artifacts, folder, only
+from components.scope import configuration
 from components.trial_results import load_results, save_results, save_survivors
-from tinytimbre.config import config_from_json
 from tinytimbre.sweep import SweepPlan, plan_students
 
 
@@ -19,7 +19,7 @@ class Executor(BaseExecutor):
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Mapping[str, Any]) -> None:  # noqa: N802
         """Writes the plan with students, and who they are."""
         results = load_results([folder(input_dict, "finalists")])
-        config = config_from_json(exec_properties["config"])
+        config = configuration(exec_properties)
         plan = plan_students(SweepPlan.load(folder(input_dict, "plan")), results, config=config)
         plan.save(folder(output_dict, "plan_with_students"))
         save_results([], folder(output_dict, "students"))

@@ -8,7 +8,7 @@ from typing import Any
 from tfx.dsl.components.base.base_executor import BaseExecutor
 
 from components.channels import Artifacts, folder, only
-from tinytimbre.config import config_from_json
+from components.scope import configuration
 from tinytimbre.features.artifact import load_index
 from tinytimbre.sweep import plan_sweep
 
@@ -18,7 +18,7 @@ class Executor(BaseExecutor):
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Mapping[str, Any]) -> None:  # noqa: N802
         """Writes the plan."""
-        config = config_from_json(exec_properties["config"])
+        config = configuration(exec_properties)
         plan = plan_sweep(config, fingerprints=load_index(folder(input_dict, "features")).fingerprints)
         plan.save(folder(output_dict, "plan"))
         artifact = only(output_dict, "plan")

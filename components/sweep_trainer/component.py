@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.dsl.components.base.executor_spec import ExecutorClassSpec
+from tfx.orchestration.data_types import RuntimeParameter
 from tfx.types.channel import BaseChannel, Channel
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
 from components.artifacts import Features, SweepPlan, Trials
-from components.scope import scoped
+from components.scope import BUDGET_SCALE, scoped
 from components.sweep_trainer.executor import Executor
 from components.versions import code_version
 from tinytimbre.config import SweepConfig
@@ -26,6 +27,7 @@ class SweepTrainerSpec(ComponentSpec):
         "store": ExecutionParameter(type=str),
         "boards": ExecutionParameter(type=str),
         "config": ExecutionParameter(type=str),
+        BUDGET_SCALE: ExecutionParameter(type=float, optional=True),
         "code_version": ExecutionParameter(type=str),
     }
     INPUTS = {  # noqa: RUF012
@@ -63,6 +65,7 @@ class SweepTrainer(BaseComponent):
         store: str,
         boards: str,
         config: SweepConfig,
+        budget_scale: float | RuntimeParameter | None = None,
     ) -> None:
         """Builds the node; `store` is the directory of the trial store, which outlives runs, `boards` TensorBoard's."""
         packages = [f"tinytimbre.{name}" for name in PACKAGES]
@@ -76,6 +79,7 @@ class SweepTrainer(BaseComponent):
                 shards=shards,
                 store=store,
                 boards=boards,
+                budget_scale=budget_scale,
                 config=scoped(config, "seed", "audio", "features", "training", "budget"),
                 code_version=code_version(*packages, "components.sweep_trainer"),
                 trials=Channel(type=Trials),

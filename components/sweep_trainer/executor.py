@@ -10,8 +10,8 @@ from tfx.dsl.components.base.base_executor import BaseExecutor
 
 from components.channels import Artifacts, folder, only, optional_folder
 from components.resources import jobs
+from components.scope import configuration
 from components.trial_results import load_survivors, save_results
-from tinytimbre.config import config_from_json
 from tinytimbre.report.tensorboard import write_rung
 from tinytimbre.sweep import SweepPlan, TrialStore, train_rung
 
@@ -32,7 +32,7 @@ class Executor(BaseExecutor):
             rung=rung,
             features_dir=str(folder(input_dict, "features")),
             store=store,
-            config=config_from_json(exec_properties["config"]),
+            config=configuration(exec_properties),
             jobs=jobs(),
         )
         write_rung(plan, trial_ids=own, rung=rung, store=store, folder=pathlib.Path(exec_properties["boards"]))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.dsl.components.base.executor_spec import ExecutorClassSpec
+from tfx.orchestration.data_types import RuntimeParameter
 from tfx.types.channel import BaseChannel, Channel
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
 from components.artifacts import Features, Recordings, SweepPlan, Trials, WebModels
-from components.scope import scoped
+from components.scope import BUDGET_SCALE, scoped
 from components.tfjs_exporter.executor import Executor
 from components.versions import code_version
 from tinytimbre.config import SweepConfig
@@ -20,6 +21,7 @@ class TfjsExporterSpec(ComponentSpec):
     PARAMETERS = {  # noqa: RUF012
         "store": ExecutionParameter(type=str),
         "config": ExecutionParameter(type=str),
+        BUDGET_SCALE: ExecutionParameter(type=float, optional=True),
         "code_version": ExecutionParameter(type=str),
     }
     INPUTS = {  # noqa: RUF012
@@ -56,6 +58,7 @@ class TfjsExporter(BaseComponent):
         finalists: BaseChannel,
         store: str,
         config: SweepConfig,
+        budget_scale: float | RuntimeParameter | None = None,
     ) -> None:
         """Builds the node; `store` is the trial store."""
         super().__init__(
@@ -65,6 +68,7 @@ class TfjsExporter(BaseComponent):
                 plan=plan,
                 finalists=finalists,
                 store=store,
+                budget_scale=budget_scale,
                 config=scoped(config, "name", "seed", "audio", "features", "training", "budget", "export"),
                 code_version=code_version(
                     "tinytimbre.export",

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from tfx.dsl.components.base.base_executor import BaseExecutor
 
 from components.channels import Artifacts, folder, only
+from components.scope import configuration
 from components.trial_results import load_survivors
 from components.web_models import WebModel, save_models
 from tinytimbre.audio.recording import RecordingSet
-from tinytimbre.config import TUNED_BITS, Quantisation, SweepConfig, config_from_json
+from tinytimbre.config import TUNED_BITS, Quantisation, SweepConfig
 from tinytimbre.export.bundle import export_bundle
 from tinytimbre.export.settings import BundleSettings, DataLicence, make_settings
 from tinytimbre.export.size import measure_bundle
@@ -30,7 +31,7 @@ class Executor(BaseExecutor):
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Mapping[str, Any]) -> None:  # noqa: N802
         """Exports all finalists and lists the bundles."""
-        config = config_from_json(exec_properties["config"])
+        config = configuration(exec_properties)
         plan, output = SweepPlan.load(folder(input_dict, "plan")), folder(output_dict, "models")
         finalists = [plan.trial(trial_id) for trial_id in load_survivors(folder(input_dict, "finalists"))]
         store = TrialStore(exec_properties["store"])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import pathlib
 import re
 import shutil
@@ -7,7 +8,7 @@ import shutil
 import pytest
 
 import components.versions
-from components.scope import scoped
+from components.scope import configuration, scoped
 from components.versions import code_version
 from tinytimbre.config import GateConfig, SearchConfig, SweepConfig, TrainingConfig, config_from_json
 from tinytimbre.errors import TinyTimbreError
@@ -30,6 +31,13 @@ def test_other_sections_do_not_reach_its_cache_key() -> None:
     strict = _config(gates=GateConfig(loudness_db=0.01))
     assert scoped(_config(), "training") == scoped(strict, "training")
     assert scoped(_config(), "gates") != scoped(strict, "gates")
+    assert "kubeflow" not in json.loads(scoped(_config(), "training"))
+
+
+def test_a_run_may_scale_the_budget_of_its_configuration() -> None:
+    properties = {"config": scoped(_config(), "budget")}
+    assert configuration(properties).budget.rung_steps == (100, 300, 900)
+    assert configuration({**properties, "budget_scale": 0.5}).budget.rung_steps == (50, 150, 450)
 
 
 def test_the_code_version_follows_the_source(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

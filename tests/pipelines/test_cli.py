@@ -35,7 +35,7 @@ def test_help_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, cwd=ROOT, check=True)
     assert "heavy: []" in done.stdout
-    for command in ("pull", "run", "plan", "report", "publish", "render", "package", "status"):
+    for command in ("pull", "run", "plan", "compile", "report", "publish", "render", "package", "status"):
         assert f"    {command} " in done.stdout
 
 

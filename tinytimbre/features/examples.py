@@ -83,7 +83,7 @@ def from_example(serialised: bytes) -> TakeFeatures:
     Raises:
         TinyTimbreError: not an example that `to_example` wrote.
     """
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from google.protobuf.message import DecodeError
     from tensorflow.core.example import example_pb2
 
     try:

@@ -12,9 +12,9 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
-import os
 import pathlib
 import time
+import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import pydantic
@@ -102,7 +102,7 @@ class Ledger:
     def __init__(self, store_root: pathlib.Path, *, rung: int, jobs: int, trial_ids: Sequence[str]) -> None:
         self._rung, self._jobs, self._trial_ids = rung, jobs, tuple(trial_ids)
         self._started, self._clock = time.time(), time.monotonic()
-        self._path = store_root / FOLDER / f"{rung}-{self._started:.3f}-{os.getpid()}.json"
+        self._path = store_root / FOLDER / f"{rung}-{self._started:.3f}-{uuid.uuid4().hex[:8]}.json"
         self._seconds: dict[str, float] = collections.defaultdict(float)
 
     def add(self, parts: Mapping[str, float], *, lifetime_secs: float) -> None:
