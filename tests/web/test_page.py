@@ -22,6 +22,8 @@ SECOND_MS = 1000
 def opened(browser: Any, site: str, *, script: str = "", **options: Any) -> Iterator[Any]:
     """The page, ready or not, in a window of its own; whatever it throws fails the test."""
     context = browser.new_context(base_url=site, accept_downloads=True, **options)
+    # A busy machine may take its time.
+    context.set_default_timeout(90_000)
     page = context.new_page()
     thrown: list[str] = []
     page.on("pageerror", lambda error: thrown.append(str(error)))
