@@ -141,11 +141,13 @@ def _name_roles(axes: Axes, roles: dict[str, str], points: dict[str, dict], *, m
         at = (points[candidate]["total_brotli"], points[candidate][metric])
         axes.plot(*at, "o", markersize=12, markerfacecolor="none", markeredgecolor="#1d2125", markeredgewidth=1.4)
         text = f"{' = '.join(names)}\n{size(at[0])}"
-        shift = (-9, -9) if worse > 0 else (-9, 9)
-        vertical = "top" if worse > 0 else "bottom"
+        # The smallest is named on its left, a larger one on its right: they may lie close together.
+        side = -1 if at[0] == min(points[one]["total_brotli"] for one in named) else 1
+        shift, vertical = ((9 * side, -9), "top") if worse > 0 else ((9 * side, 9), "bottom")
         axes.annotate(
-            text, at, shift, textcoords="offset points", ha="right", va=vertical, fontsize=8.5, fontweight="bold"
-        )
+            text, at, shift, textcoords="offset points", ha="right" if side < 0 else "left", va=vertical,
+            fontsize=8.5, fontweight="bold",
+        )  # fmt: skip
 
 
 def _style(axes: Axes, *, title: str, metric: str) -> None:
