@@ -232,13 +232,14 @@ async function instrument() {
 
 /** @param {{name: string, url: string, label: string}} choice */
 function choose({ name, url, label }) {
+  // Now and not when it is loaded: by then something else may have to be said.
+  calm();
   const ready = loadInstrument(url);
   chosen = { name, ready };
   element('played-name', HTMLSpanElement).textContent = label;
   ready.then(
     (loaded) => {
       if (chosen?.ready !== ready) return;
-      calm();
       if (sounding) player?.play(loaded);
       showFacts(loaded, label);
     },
