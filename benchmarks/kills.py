@@ -14,7 +14,6 @@ import json
 import os
 import pathlib
 import shutil
-import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -24,7 +23,7 @@ import numpy as np
 import yaml
 
 from benchmarks.comparison import Difference, compare, snapshot
-from benchmarks.options import positive_int
+from benchmarks.options import exit_code, positive_int
 from benchmarks.processes import session
 from pipelines.lineage import History
 from pipelines.workspace import Workspace
@@ -263,15 +262,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs both sweeps and prints what differs; gives the exit code."""
     args = _arguments(argv)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    try:
-        return _measure(args)
-    except TinyTimbreError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; the same command continues", file=sys.stderr)
-        return 130
+    return exit_code(lambda: _measure(args))
 
 
 def _measure(args: argparse.Namespace) -> int:

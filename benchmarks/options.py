@@ -1,9 +1,14 @@
-"""Numbers on a command line."""
+"""What the benchmarks' command lines share."""
 
 from __future__ import annotations
 
 import argparse
 import math
+import signal
+import sys
+from collections.abc import Callable
+
+from tinytimbre.errors import TinyTimbreError
 
 
 def positive_int(text: str) -> int:
@@ -20,3 +25,16 @@ def positive_float(text: str) -> float:
     if not 0 < number < math.inf:
         raise argparse.ArgumentTypeError(f"must be a positive number, got {text}")
     return number
+
+
+def exit_code(measure: Callable[[], int]) -> int:
+    """That of a resumable benchmark: its own, 2 for a user's mistake, 130 and 143 where it was interrupted."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        return measure()
+    except TinyTimbreError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; the same command continues", file=sys.stderr)
+        return 130

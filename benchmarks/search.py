@@ -14,14 +14,13 @@ import json
 import os
 import pathlib
 import shutil
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from benchmarks.options import positive_float, positive_int
+from benchmarks.options import exit_code, positive_float, positive_int
 from benchmarks.search_curves import (
     Curves,
     Event,
@@ -271,15 +270,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Trains what is missing, draws the chart and prints the figures; gives the exit code."""
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    try:
-        return _measure(_arguments(argv))
-    except TinyTimbreError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; the same command continues", file=sys.stderr)
-        return 130
+    args = _arguments(argv)
+    return exit_code(lambda: _measure(args))
 
 
 def _measure(args: argparse.Namespace) -> int:

@@ -30,6 +30,9 @@ TUNED_BITS: dict[Quantisation, int] = {"tuned4": 4, "tuned3": 3, "tuned2": 2}
 """Quantisations whose weights are fine-tuned for it first."""
 
 Value = int | float | str
+MIN_SEEDS = 3
+"""Trainings of one configuration from which their spread is told."""
+
 SEARCH_KEYS = (
     "decoder", "input", "harmonics", "noise_bands", "width", "depth", "kernel_size", "reverb_bands", "learning_rate",
     "seed",

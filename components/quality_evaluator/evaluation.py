@@ -10,14 +10,12 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import multiprocessing
-import os
 import pathlib
-import signal
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from tinytimbre.child import live_with_parent
 from tinytimbre.config import SweepConfig
 from tinytimbre.errors import TinyTimbreError
 from tinytimbre.export.node import BundleRun, max_abs_error, run_bundles
@@ -68,24 +66,11 @@ class Evaluation:
 def evaluation_pool(jobs: int) -> Iterator[Pool]:
     """Processes that measure; forked from a clean server, since this process has run TensorFlow."""
     context = multiprocessing.get_context("forkserver")
-    pool = concurrent.futures.ProcessPoolExecutor(jobs, mp_context=context, initializer=_end_with_parent)
+    pool = concurrent.futures.ProcessPoolExecutor(jobs, mp_context=context, initializer=live_with_parent)
     try:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _end_with_parent() -> None:
-    """A killed parent cannot tell its workers to stop; they would wait for ever."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_watch_parent, daemon=True).start()
-
-
-def _watch_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def evaluate_trial(

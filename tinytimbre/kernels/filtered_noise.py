@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from tinytimbre.kernels.fourier import FourierPlan, forward, inverse
+from tinytimbre.kernels.fourier import FourierPlan, bin_of_both, forward, inverse, store_bin_of_both
 from tinytimbre.kernels.lanes import LANES, load, splat, store
 
 Tables = tuple[int, np.ndarray, np.ndarray]
@@ -84,12 +84,12 @@ def _noise_spectra(
             forward(re, im, size, twiddles)
             for k in range(size // 2 + 1):
                 row, mirrored = places[k] * LANES, places[(size - k) % size] * LANES
-                pr, pi, qr, qi = load(re, row), load(im, row), load(re, mirrored), load(im, mirrored)
+                ar, ai, br, bi = bin_of_both(re, im, row, mirrored)
                 first = ((pair * (size // 2 + 1) + k) * 4) * columns + column
-                store(spectra, first, (pr + qr) * 0.5)
-                store(spectra, first + columns, (pi - qi) * 0.5)
-                store(spectra, first + 2 * columns, (pi + qi) * 0.5)
-                store(spectra, first + 3 * columns, (qr - pr) * 0.5)
+                store(spectra, first, ar)
+                store(spectra, first + columns, ai)
+                store(spectra, first + 2 * columns, br)
+                store(spectra, first + 3 * columns, bi)
 
 
 @njit(cache=True, fastmath={"contract"}, error_model="numpy")
@@ -110,10 +110,7 @@ def _filter_noise(
                 gain_a, gain_b = load(re, row) * scale, load(im, row) * scale
                 ar, ai = gain_a * load(spectra, first), gain_a * load(spectra, first + shared)
                 br, bi = gain_b * load(spectra, first + 2 * shared), gain_b * load(spectra, first + 3 * shared)
-                store(re, mirrored, ar + bi)
-                store(im, mirrored, br - ai)
-                store(re, row, ar - bi)
-                store(im, row, ai + br)
+                store_bin_of_both(re, im, row, mirrored, ar, ai, br, bi)
             inverse(re, im, size, twiddles)
             for n in range(size):
                 here = (2 * pair * hop + n) * columns + column
@@ -148,7 +145,7 @@ def _response_gradient(
 ) -> None:  # fmt: skip
     size, twiddles, places = tables
     re, im = np.empty(size * LANES, np.float32), np.empty(size * LANES, np.float32)
-    half = np.float32(0.5 / size)
+    scale = np.float32(1.0 / size)
     for pair in range((frames + 1) // 2):
         for column in range(0, columns, LANES):
             for n in range(size):
@@ -158,12 +155,11 @@ def _response_gradient(
             forward(re, im, size, twiddles)
             for k in range(size // 2 + 1):
                 row, mirrored = places[k] * LANES, places[(size - k) % size] * LANES
-                pr, pi, qr, qi = load(re, row), load(im, row), load(re, mirrored), load(im, mirrored)
+                ar, ai, br, bi = bin_of_both(re, im, row, mirrored)
                 first = ((pair * (size // 2 + 1) + k) * 4) * shared + column % shared
                 # The derivative for a real gain: the real part of the noise's bin times the conjugate gradient's.
-                a = ((pr + qr) * load(spectra, first) + (pi - qi) * load(spectra, first + shared)) * half
-                b = (pi + qi) * load(spectra, first + 2 * shared) + (qr - pr) * load(spectra, first + 3 * shared)
-                b = b * half
+                a = (ar * load(spectra, first) + ai * load(spectra, first + shared)) * scale
+                b = (br * load(spectra, first + 2 * shared) + bi * load(spectra, first + 3 * shared)) * scale
                 store(re, mirrored, a)
                 store(im, mirrored, b)
                 store(re, row, a)

@@ -13,7 +13,7 @@ import functools
 import numpy as np
 from numba import njit
 
-from tinytimbre.kernels.lanes import LANES, load, store
+from tinytimbre.kernels.lanes import LANES, Lanes, load, store
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -80,6 +80,24 @@ def inverse(re: np.ndarray, im: np.ndarray, size: int, twiddles: np.ndarray) -> 
                 _transposed_butterfly(re, im, (block + j) * LANES, quarter * LANES, twiddles, first + 6 * j)
         quarter *= 4
         first -= 6 * quarter
+
+
+@njit(cache=True, fastmath={"contract"}, error_model="numpy")
+def bin_of_both(re: np.ndarray, im: np.ndarray, row: int, mirrored: int) -> tuple[Lanes, Lanes, Lanes, Lanes]:
+    """A bin of each of two real signals a and b, from the transform of a + ib at that bin and at its mirror."""
+    pr, pi, qr, qi = load(re, row), load(im, row), load(re, mirrored), load(im, mirrored)
+    return (pr + qr) * 0.5, (pi - qi) * 0.5, (pi + qi) * 0.5, (qr - pr) * 0.5
+
+
+@njit(cache=True, fastmath={"contract"}, error_model="numpy")
+def store_bin_of_both(
+    re: np.ndarray, im: np.ndarray, row: int, mirrored: int, ar: Lanes, ai: Lanes, br: Lanes, bi: Lanes
+) -> None:
+    """The inverse of `bin_of_both`; where bin and mirror are one row, the bin's own value stays."""
+    store(re, mirrored, ar + bi)
+    store(im, mirrored, br - ai)
+    store(re, row, ar - bi)
+    store(im, row, ai + br)
 
 
 @njit(cache=True, fastmath={"contract"}, error_model="numpy")

@@ -13,7 +13,7 @@ import functools
 import numpy as np
 from numba import njit
 
-from tinytimbre.kernels.fourier import FourierPlan, forward, fourier_plan, inverse
+from tinytimbre.kernels.fourier import FourierPlan, bin_of_both, forward, fourier_plan, inverse, store_bin_of_both
 from tinytimbre.kernels.lanes import LANES, Lanes, absolute, load, log, maximum, only_above, sign, splat, sqrt, store
 
 OVERLAP = 4
@@ -106,7 +106,7 @@ def _target_magnitudes(rows: np.ndarray, columns: int, magnitudes: np.ndarray, p
             forward(re, im, size, twiddles)
             first = pair * (size // 2 + 1) * 2 * columns + column
             for k in range(size // 2 + 1):
-                ar, ai, br, bi = _bin_of_both(re, im, places[k] * LANES, places[(size - k) % size] * LANES)
+                ar, ai, br, bi = bin_of_both(re, im, places[k] * LANES, places[(size - k) % size] * LANES)
                 store(magnitudes, first + 2 * k * columns, sqrt(ar * ar + ai * ai))
                 store(magnitudes, first + (2 * k + 1) * columns, sqrt(br * br + bi * bi))
 
@@ -158,13 +158,6 @@ def _add_pair(
 
 
 @njit(cache=True, fastmath={"contract"}, error_model="numpy")
-def _bin_of_both(re: np.ndarray, im: np.ndarray, row: int, mirrored: int) -> tuple[Lanes, Lanes, Lanes, Lanes]:
-    """A bin of each of the two real frames a and b, from the transform of a + ib at that bin and at its mirror."""
-    pr, pi, qr, qi = load(re, row), load(im, row), load(re, mirrored), load(im, mirrored)
-    return (pr + qr) * 0.5, (pi - qi) * 0.5, (pi + qi) * 0.5, (qr - pr) * 0.5
-
-
-@njit(cache=True, fastmath={"contract"}, error_model="numpy")
 def _compare(
     re: np.ndarray, im: np.ndarray, magnitudes: np.ndarray, target: int, target_columns: int, floor: float,
     weight: float, sums: np.ndarray, size: int, places: np.ndarray,
@@ -174,7 +167,7 @@ def _compare(
     lowest = splat(floor)
     for k in range(size // 2 + 1):
         row, mirrored = places[k] * LANES, places[(size - k) % size] * LANES
-        ar, ai, br, bi = _bin_of_both(re, im, row, mirrored)
+        ar, ai, br, bi = bin_of_both(re, im, row, mirrored)
         here = target + 2 * k * target_columns
         difference_a, slope_a = _difference(ar, ai, load(magnitudes, here), lowest)
         difference_b, slope_b = _difference(br, bi, load(magnitudes, here + target_columns), lowest)
@@ -183,10 +176,7 @@ def _compare(
         share = weight if k == 0 or 2 * k == size else np.float32(0.5) * weight
         slope_a, slope_b = slope_a * share, slope_b * share
         ar, ai, br, bi = ar * slope_a, ai * slope_a, br * slope_b, bi * slope_b
-        store(re, mirrored, ar + bi)
-        store(im, mirrored, br - ai)
-        store(re, row, ar - bi)
-        store(im, row, ai + br)
+        store_bin_of_both(re, im, row, mirrored, ar, ai, br, bi)
     store(sums, 0, total)
 
 

@@ -13,9 +13,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from tinytimbre.config import MIN_SEEDS
 from tinytimbre.quality.verdict import Candidate, SeedFloor
-
-MIN_SEEDS = 3
 
 
 def seed_floor(candidates: Sequence[Candidate], takes: Mapping[str, pd.DataFrame]) -> SeedFloor:

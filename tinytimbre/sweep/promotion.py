@@ -9,12 +9,9 @@ import collections
 import math
 from collections.abc import Iterable, Mapping
 
-from tinytimbre.config import BudgetConfig
+from tinytimbre.config import MIN_SEEDS, BudgetConfig
 from tinytimbre.sweep.plan import SweepPlan
 from tinytimbre.sweep.store import RungResult
-
-SEEDS = 3
-"""Trainings of one configuration from which their spread is told."""
 
 
 def promote(plan: SweepPlan, results: Iterable[RungResult], *, budget: BudgetConfig) -> list[str]:
@@ -25,7 +22,7 @@ def promote(plan: SweepPlan, results: Iterable[RungResult], *, budget: BudgetCon
 
     Where configurations are planned with several seeds, one of them goes on with all its seeds whatever their losses:
     to the end, they tell how far two trainings of one configuration differ, which no margin can undercut. It is the
-    one with the best seed among those that have `SEEDS` or more finished ones.
+    one with the best seed among those that have `MIN_SEEDS` or more finished ones.
     """
     losses = {r.trial_id: r.validation_loss for r in results if r.status == "done" and r.validation_loss is not None}
     strata: dict[tuple[str, int], list[str]] = collections.defaultdict(list)
@@ -46,5 +43,5 @@ def _replicated(plan: SweepPlan, losses: Mapping[str, float], *, instrument: str
     for trial in plan.trials:
         if trial.instrument == instrument and trial.trial_id in losses:
             families[trial.family].append(trial.trial_id)
-    whole = [members for members in families.values() if len(members) >= SEEDS]
+    whole = [members for members in families.values() if len(members) >= MIN_SEEDS]
     return min(whole, key=lambda members: min((losses[one], one) for one in members), default=[])

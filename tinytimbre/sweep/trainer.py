@@ -94,13 +94,8 @@ class _Run:
         config: SweepConfig,
         clock: Stopwatch,
     ) -> _Run:
-        instrument = trials[0].instrument
-        past_secs = RESPONSE_SECS if any(trial.decoder.reverb_bands for trial in trials) else 0.0
         with clock.part("data"):
-            train, validation = (
-                clip_pool(read_features(features_dir, split=split, instrument=instrument), config, past_secs=past_secs)
-                for split in ("train", "validation")
-            )
+            train, validation = clip_pools(trials, features_dir=features_dir, config=config)
         with clock.part("building"):
             group = ModelGroup(
                 [trial.decoder for trial in trials],
@@ -262,6 +257,18 @@ def clip_shape(config: SweepConfig) -> ClipShape:
         hop=config.hop,
         sample_rate_hz=config.audio.sample_rate_hz,
     )
+
+
+def clip_pools(trials: Sequence[Trial], *, features_dir: str, config: SweepConfig) -> tuple[ClipPool, ClipPool]:
+    """Training and validation clips of the trials' instrument, with a past where one of them has a room."""
+    past_secs = RESPONSE_SECS if any(trial.decoder.reverb_bands for trial in trials) else 0.0
+    train, validation = (
+        clip_pool(
+            read_features(features_dir, split=split, instrument=trials[0].instrument), config, past_secs=past_secs
+        )
+        for split in ("train", "validation")
+    )
+    return train, validation
 
 
 def clip_pool(takes: list[TakeFeatures], config: SweepConfig, *, past_secs: float) -> ClipPool:

@@ -20,11 +20,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tinytimbre.config import TUNED_BITS, Quantisation, SweepConfig
-from tinytimbre.features.examples import read_features
 from tinytimbre.progress import ProgressEvent, report
 from tinytimbre.sweep.plan import Trial
 from tinytimbre.sweep.store import TrialStore
-from tinytimbre.synthesis.reverb import RESPONSE_SECS
 
 if TYPE_CHECKING:
     from tinytimbre.decoders import Decoder
@@ -138,15 +136,10 @@ class _Tuning:
         store: TrialStore,
         config: SweepConfig,
     ) -> _Tuning:
-        from tinytimbre.sweep.trainer import clip_pool
+        from tinytimbre.sweep.trainer import clip_pools
         from tinytimbre.training.rounding import rounded_view
 
-        instrument = trials[0].instrument
-        past_secs = RESPONSE_SECS if any(trial.decoder.reverb_bands for trial in trials) else 0.0
-        train, validation = (
-            clip_pool(read_features(features_dir, split=split, instrument=instrument), config, past_secs=past_secs)
-            for split in ("train", "validation")
-        )
+        train, validation = clip_pools(trials, features_dir=features_dir, config=config)
         group = _group(trials, store=store, shape=train.shape, config=config)
         for decoder in group.decoders:
             decoder.compute_through(rounded_view(bits=TUNED_BITS[quantisation]))

@@ -10,13 +10,12 @@ import errno
 import multiprocessing
 import multiprocessing.connection
 import os
-import signal
-import threading
 import time
 from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
+from tinytimbre.child import live_with_parent
 from tinytimbre.config import SweepConfig
 from tinytimbre.sweep.accounts import Stopwatch
 from tinytimbre.sweep.limits import watch_memory
@@ -45,8 +44,7 @@ def run_group(
     """
     clock = Stopwatch()
     clock.seconds["start"] = time.monotonic() - asked
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    live_with_parent()
     set_up_tensorflow(threads=threads)
     if config.budget.worker_memory_mb is not None:
         watch_memory(config.budget.worker_memory_mb * 1_000_000, exceeded=lambda: os._exit(OUT_OF_MEMORY_EXIT))
@@ -99,10 +97,3 @@ def _shortage_ends_quietly() -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             os._exit(DISK_FULL_EXIT)
         raise
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        multiprocessing.connection.wait([parent.sentinel])
-        os._exit(1)

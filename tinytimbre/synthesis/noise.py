@@ -30,21 +30,13 @@ ADVANCE = 2
 """Samples by which cutting off `delay_samples` is short of the response's middle, for 3 bands or more."""
 
 
-def half_response(noise_bands: int) -> int:
-    """Taps of the zero-phase response that differ: the middle and one side (the window ends it in a zero)."""
-    return response_size(noise_bands) // 2
-
-
 def response_matrix(noise_bands: int) -> np.ndarray:
-    """Linear map from magnitudes to the middle and one side of the windowed zero-phase response.
+    """Linear map from magnitudes to the middle and one side of the windowed zero-phase response, which is symmetric.
 
     Returns:
-        float32 [noise_bands, half_response].
+        float32 [noise_bands, response_size / 2]; the window ends the other side in a zero.
     """
-    taps = response_size(noise_bands)
-    responses = np.fft.irfft(np.eye(noise_bands), n=taps, axis=-1)
-    window = 0.5 + 0.5 * np.cos(2 * np.pi * np.arange(taps // 2) / taps)
-    return (responses[:, : taps // 2] * window).astype(np.float32)
+    return impulse_responses(noise_bands)[:, response_size(noise_bands) // 2 :].astype(np.float32)
 
 
 def gain_matrix(noise_bands: int, *, size: int) -> np.ndarray:
