@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from tinytimbre.config import SweepConfig
 from tinytimbre.sweep.limits import machine_bytes
 from tinytimbre.sweep.plan import Trial
-from tinytimbre.sweep.rung import side_by_side
+from tinytimbre.sweep.rung import GROUPS_PER_PROCESS, side_by_side
 from tinytimbre.training.memory import MemoryEstimate, check_memory, estimate_memory
 
 BASE_SECS = 0.012
@@ -95,8 +95,12 @@ def step_seconds(trial: Trial, *, config: SweepConfig) -> float:
 
 def largest_group(trials: Sequence[Trial], *, config: SweepConfig) -> MemoryEstimate:
     """Peak of the worker that needs most, without the recordings it holds."""
-    groups = side_by_side(trials, size=config.training.side_by_side)
-    estimates = [estimate_memory([t.decoder for t in group], config=config, recorded_secs=0) for group in groups]
+    # Groups are the larger the fewer workers share the trials.
+    groups = side_by_side(trials, size=config.training.side_by_side, jobs=1)
+    estimates = [
+        estimate_memory([t.decoder for t in group], config=config, recorded_secs=0, groups=GROUPS_PER_PROCESS)
+        for group in groups
+    ]
     return max(estimates, key=lambda estimate: estimate.worker)
 
 

@@ -14,9 +14,8 @@ from tests.sweep.test_rung import run as run_sweep
 from tinytimbre.config import SweepConfig
 from tinytimbre.decoders import InputRange
 from tinytimbre.export.packing import rounded
-from tinytimbre.features.examples import read_features
 from tinytimbre.sweep import SweepPlan, Trial, TrialStore, plan_sweep, tuning
-from tinytimbre.sweep.trainer import clip_pool
+from tinytimbre.sweep.trainer import clip_pools
 from tinytimbre.sweep.tuning import LOSS, tune_trials, tuned_decoder, tuning_key
 from tinytimbre.training.group import ModelGroup
 from tinytimbre.training.optimiser import Adam
@@ -68,7 +67,7 @@ def tune(trials, store, features, settings, quantisation="tuned2"):
 
 def rounded_loss(trial, weights, *, bits, features, settings):
     """Validation loss of weights rounded beforehand, by a group that knows of no rounding."""
-    pool = clip_pool(read_features(features, split="validation", instrument="tone"), settings, past_secs=0.0)
+    _, pool = clip_pools([trial], features_dir=str(features), config=settings)
     common = {"seeds": [0], "input_ranges": [InputRange()], "learning_rates": [1.0], "total_steps": 1}
     group = ModelGroup([trial.decoder], shape=pool.shape, config=settings.training, **common)
     group.decoders[0].set_weights({name: rounded(value, bits=bits) for name, value in weights.items()})

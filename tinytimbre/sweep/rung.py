@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
 import itertools
+import math
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -20,6 +22,10 @@ from tinytimbre.sweep.plan import SweepPlan, Trial
 from tinytimbre.sweep.store import RungResult, TrialStore
 
 POLL_SECS = 0.5
+GROUPS_PER_PROCESS = 4
+"""Starting a process and reading the recordings is shared by so many; TensorFlow never gives a graph with gradients of
+its own back, some 6 MB a model, so there is an end."""
+
 OUT_OF_MEMORY_EXIT = errno.ENOMEM
 """What a worker ends with that could not have the memory it asked for, or more than it may."""
 
@@ -85,15 +91,36 @@ def _check_failures(results: list[RungResult], max_share: float) -> None:
 
 
 @dataclasses.dataclass
-class _Running:
-    """A group in its process."""
+class _Worker:
+    """A process and the group it has at the moment, if any."""
 
-    trials: list[Trial]
     process: ForkServerProcess
-    reports: multiprocessing.connection.Connection
-    asked: float
-    last_sign: float
+    channel: multiprocessing.connection.Connection
+    trials: list[Trial] = dataclasses.field(default_factory=list)
+    asked: float = 0.0
+    last_sign: float = 0.0
+    given: int = 0
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
+
+    def give(self, trials: list[Trial], *, asked: float) -> None:
+        """Hands it a group; a process that is no more is noticed when it is collected."""
+        self.trials, self.asked, self.last_sign, self.seconds = trials, asked, time.monotonic(), {}
+        self.given += 1
+        with contextlib.suppress(OSError):
+            self.channel.send((trials, asked))
+
+    def drain(self) -> int:
+        """Steps done since the last call; takes the seconds that end a group."""
+        steps = 0
+        with contextlib.suppress(EOFError, OSError):
+            while not self.seconds and self.channel.poll():
+                message = self.channel.recv()
+                if isinstance(message, dict):
+                    self.seconds = message
+                else:
+                    steps += message
+                self.last_sign = time.monotonic()
+        return steps
 
 
 @dataclasses.dataclass
@@ -106,6 +133,8 @@ class _RungRun:
     store: TrialStore
     config: SweepConfig
     jobs: int
+    workers: list[_Worker] = dataclasses.field(default_factory=list)
+    again: list[list[Trial]] = dataclasses.field(default_factory=list)
 
     def run(self, trials: Sequence[Trial], *, total: int) -> None:
         """Trains all trials; a group that dies is split, so that only the culprit is lost."""
@@ -115,102 +144,102 @@ class _RungRun:
         self._done = self._steps - sum(self._steps_left(trial) for trial in trials)
         ids = [trial.trial_id for trial in trials]
         self._ledger = Ledger(self.store.root, rung=self.rung, jobs=self.jobs, trial_ids=ids)
-        waiting = list(side_by_side(trials, size=self._group_size(trials)))
-        running: list[_Running] = []
+        waiting = list(side_by_side(trials, size=self.config.training.side_by_side, jobs=self.jobs))
         try:
-            while waiting or running:
-                # The first launch waits for the server's imports, and so do the places of all others.
-                asked = time.monotonic()
-                while waiting and len(running) < self.jobs:
-                    running.append(self._launch(waiting.pop(0), asked=asked))
-                running, again = self._poll(running)
-                waiting += again
+            while waiting or self.again or self.workers:
+                self._occupy(waiting)
+                self._poll()
         finally:
-            for group in running:
-                group.process.kill()
+            for worker in self.workers:
+                worker.process.kill()
 
     def _steps_left(self, trial: Trial) -> int:
         checkpoint = self.store.checkpoint(trial.trial_id)
         return self._target - (checkpoint[0] if checkpoint else 0)
 
-    def _group_size(self, trials: Sequence[Trial]) -> int:
-        """As many side by side as configured, but so few that a process has two groups: all end at about one time."""
-        return max(1, min(self.config.training.side_by_side, len(trials) // (2 * self.jobs)))
+    def _occupy(self, waiting: list[list[Trial]]) -> None:
+        """Gives every worker something to do; what died is tried again in a process of its own."""
+        # The first launch waits for the server's imports, and so do the places of all others.
+        asked = time.monotonic()
+        for worker in [worker for worker in self.workers if not worker.trials]:
+            if waiting and not self.again and worker.given < GROUPS_PER_PROCESS:
+                worker.give(waiting.pop(0), asked=time.monotonic())
+            else:
+                self._dismiss(worker)
+        while (self.again or waiting) and len(self.workers) < self.jobs:
+            worker = self._launch()
+            self.workers.append(worker)
+            worker.give((self.again or waiting).pop(0), asked=asked)
 
-    def _launch(self, trials: list[Trial], *, asked: float) -> _Running:
+    def _launch(self) -> _Worker:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["tinytimbre.sweep.worker"])
-        receiver, sender = context.Pipe(duplex=False)
+        ours, theirs = context.Pipe()
         process = context.Process(
-            target=_run_group,
+            target=_train_groups,
             kwargs={
-                "trials": trials,
                 "rung": self.rung,
                 "target_step": self._target,
                 "features_dir": str(self.features_dir),
                 "store_root": str(self.store.root),
                 "config": self.config,
                 "threads": max(1, (os.cpu_count() or 1) // self.jobs),
-                "reports": sender,
-                "asked": asked,
+                "channel": theirs,
             },
             daemon=True,
         )
         process.start()
-        sender.close()
-        return _Running(trials, process, receiver, asked, last_sign=time.monotonic())
+        theirs.close()
+        return _Worker(process, ours)
 
-    def _poll(self, running: list[_Running]) -> tuple[list[_Running], list[list[Trial]]]:
-        """Reads progress, collects ended groups; returns those still running and those to try again."""
-        multiprocessing.connection.wait([group.process.sentinel for group in running], timeout=POLL_SECS)
-        still: list[_Running] = []
-        again: list[list[Trial]] = []
-        for group in running:
-            self._done += self._drain(group)
-            if group.process.is_alive() and not self._hangs(group):
-                still.append(group)
-                continue
-            again += self._collect(group)
+    def _dismiss(self, worker: _Worker) -> None:
+        asked = time.monotonic()
+        # It has written everything it had, and waits; taking leave in good order would take TensorFlow a while.
+        worker.process.kill()
+        worker.process.join()
+        self.workers.remove(worker)
+        self._ledger.add({"end": time.monotonic() - asked}, lifetime_secs=0.0)
+
+    def _poll(self) -> None:
+        """Reads progress, collects ended groups."""
+        signs = [sign for worker in self.workers for sign in (worker.channel, worker.process.sentinel)]
+        multiprocessing.connection.wait(signs, timeout=POLL_SECS)
+        for worker in list(self.workers):
+            self._done += worker.drain()
+            if worker.seconds:
+                self._finish(worker)
+            elif not worker.process.is_alive() or self._hangs(worker):
+                self._collect(worker)
         report(ProgressEvent(self._label, min(self._done, self._steps), self._steps, "steps"))
-        return still, again
 
-    def _drain(self, group: _Running) -> int:
-        steps = 0
-        try:
-            while group.reports.poll():
-                message = group.reports.recv()
-                if isinstance(message, dict):
-                    group.seconds = message
-                else:
-                    steps += message
-                group.last_sign = time.monotonic()
-        except (EOFError, OSError):
-            pass
-        return steps
+    def _hangs(self, worker: _Worker) -> bool:
+        return time.monotonic() - worker.last_sign > self.config.budget.trial_timeout_secs
 
-    def _hangs(self, group: _Running) -> bool:
-        return time.monotonic() - group.last_sign > self.config.budget.trial_timeout_secs
+    def _finish(self, worker: _Worker) -> None:
+        self._ledger.add(worker.seconds, lifetime_secs=time.monotonic() - worker.asked)
+        worker.trials, worker.seconds = [], {}
 
-    def _collect(self, group: _Running) -> list[list[Trial]]:
+    def _collect(self, worker: _Worker) -> None:
         """Trials without a result after their process ended: tried alone once more, then recorded as failed."""
-        hung = group.process.is_alive()
+        hung = worker.process.is_alive()
         if hung:
-            group.process.kill()
-        group.process.join()
-        self._done += self._drain(group)
-        self._ledger.add(group.seconds, lifetime_secs=time.monotonic() - group.asked)
-        if group.process.exitcode == DISK_FULL_EXIT:
+            worker.process.kill()
+        worker.process.join()
+        self.workers.remove(worker)
+        self._done += worker.drain()
+        self._ledger.add(worker.seconds, lifetime_secs=time.monotonic() - worker.asked)
+        if worker.process.exitcode == DISK_FULL_EXIT:
             raise TinyTimbreError(
                 "training needs room for checkpoints",
                 got=f"no space left on the disk of {self.store.root}",
                 remedy="free some space and run the same command again; everything up to the last checkpoints is kept",
             )
-        lost = [trial for trial in group.trials if self.store.result(trial.trial_id, self.rung) is None]
-        if len(group.trials) > 1:
-            return [[trial] for trial in lost]
+        lost = [trial for trial in worker.trials if self.store.result(trial.trial_id, self.rung) is None]
+        if len(worker.trials) > 1 or worker.given > 1:
+            self.again += [[trial] for trial in lost]
+            return
         for trial in lost:
-            self.store.write_result(self._failure(trial, hung=hung, exit_code=group.process.exitcode))
-        return []
+            self.store.write_result(self._failure(trial, hung=hung, exit_code=worker.process.exitcode))
 
     def _failure(self, trial: Trial, *, hung: bool, exit_code: int | None) -> RungResult:
         self.store.write_trial(trial)
@@ -229,17 +258,26 @@ class _RungRun:
         )
 
 
-def side_by_side(trials: Iterable[Trial], *, size: int) -> Iterator[list[Trial]]:
-    """Trials of one instrument and of similar size together, largest first: the long ones must not come last."""
-    ordered = sorted(trials, key=lambda trial: (-trial.parameters, trial.trial_id))
-    by_instrument = itertools.groupby(sorted(ordered, key=lambda t: t.instrument), key=lambda t: t.instrument)
-    for _, group in by_instrument:
+def side_by_side(trials: Iterable[Trial], *, size: int, jobs: int) -> Iterator[list[Trial]]:
+    """Groups of one instrument each, at most `size` trials, of about the same work: all workers end at one time.
+
+    Trials are dealt out from the largest to the smallest, forth and back, to as few groups as there can be of which
+    every worker has as many as the others.
+    """
+    ordered = sorted(trials, key=lambda trial: (trial.instrument, -trial.parameters, trial.trial_id))
+    for _, group in itertools.groupby(ordered, key=lambda trial: trial.instrument):
         members = list(group)
-        yield from (members[start : start + size] for start in range(0, len(members), size))
+        each = math.ceil(len(members) / (size * jobs))
+        count = min(len(members), each * jobs)
+        forth_and_back = [*range(count), *reversed(range(count))]
+        hands: list[list[Trial]] = [[] for _ in range(count)]
+        for place, trial in zip(itertools.cycle(forth_and_back), members, strict=False):
+            hands[place].append(trial)
+        yield from hands
 
 
-def _run_group(**arguments: object) -> None:
+def _train_groups(**arguments: object) -> None:
     # Imported in the child only: the parent process never needs TensorFlow for training.
-    from tinytimbre.sweep.worker import run_group
+    from tinytimbre.sweep.worker import train_groups
 
-    run_group(**arguments)  # type: ignore[arg-type]
+    train_groups(**arguments)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The process that trains one group: forked from a server that has imported TensorFlow but run nothing yet.
+"""A process that trains group after group: forked from a server that has imported TensorFlow but run nothing yet.
 
 It ignores Ctrl-C (its parent decides) and ends by itself when its parent is gone.
 """
@@ -11,7 +11,7 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import tensorflow as tf
 
@@ -24,9 +24,10 @@ from tinytimbre.sweep.rung import DISK_FULL_EXIT, OUT_OF_MEMORY_EXIT
 from tinytimbre.sweep.store import TrialStore
 from tinytimbre.sweep.trainer import train_trials
 
+REPORT_SECS = 0.5
 
-def run_group(
-    trials: Sequence[Trial],
+
+def train_groups(
     *,
     rung: int,
     target_step: int,
@@ -34,38 +35,67 @@ def run_group(
     store_root: str,
     config: SweepConfig,
     threads: int,
-    reports: multiprocessing.connection.Connection,
-    asked: float,
+    channel: multiprocessing.connection.Connection,
 ) -> None:
-    """Trains the trials.
+    """Trains what comes through `channel` until its other end is gone.
 
-    Sends through `reports` each number of finished trial steps, and last a dictionary of seconds by part of the work
-    (`accounts.PARTS`); `asked` is the monotonic time at which the parent wanted this process.
+    A group comes as its trials and the monotonic time at which the parent asked for it. Numbers of finished trial
+    steps go back, and last a dictionary of seconds by part of the work (`accounts.PARTS`).
     """
-    clock = Stopwatch()
-    clock.seconds["start"] = time.monotonic() - asked
     live_with_parent()
     set_up_tensorflow(threads=threads)
     if config.budget.worker_memory_mb is not None:
         watch_memory(config.budget.worker_memory_mb * 1_000_000, exceeded=lambda: os._exit(OUT_OF_MEMORY_EXIT))
     store = TrialStore(store_root)
-    with _shortage_ends_quietly(), contextlib.ExitStack() as locks:
+    with _shortage_ends_quietly():
+        for trials, asked in _groups(channel):
+            clock = Stopwatch()
+            clock.seconds["start"] = time.monotonic() - asked
+            with _held(trials, store=store, clock=clock), _reporting(channel) as on_step:
+                for group in _same_step(trials, rung=rung, store=store):
+                    train_trials(
+                        group,
+                        rung=rung,
+                        target_step=target_step,
+                        features_dir=features_dir,
+                        store=store,
+                        config=config,
+                        on_step=on_step,
+                        clock=clock,
+                    )
+            channel.send(dict(clock.seconds))
+
+
+def _groups(channel: multiprocessing.connection.Connection) -> Iterator[tuple[list[Trial], float]]:
+    with contextlib.suppress(EOFError):
+        while True:
+            yield channel.recv()
+
+
+@contextlib.contextmanager
+def _held(trials: Sequence[Trial], *, store: TrialStore, clock: Stopwatch) -> Iterator[None]:
+    with contextlib.ExitStack() as locks:
         # Sorted, so that two sweeps that share trials never wait for each other in a circle.
         with clock.part("waiting"):
             for trial in sorted(trials, key=lambda trial: trial.trial_id):
                 locks.enter_context(store.lock(trial.trial_id))
-        for group in _same_step(trials, rung=rung, store=store):
-            train_trials(
-                group,
-                rung=rung,
-                target_step=target_step,
-                features_dir=features_dir,
-                store=store,
-                config=config,
-                on_step=reports.send,
-                clock=clock,
-            )
-        reports.send(dict(clock.seconds))
+        yield
+
+
+@contextlib.contextmanager
+def _reporting(channel: multiprocessing.connection.Connection) -> Iterator[Callable[[int], None]]:
+    """Takes numbers of steps and sends their sum every now and then: a message each would keep the parent awake."""
+    steps, sent = 0, time.monotonic()
+
+    def on_step(count: int) -> None:
+        nonlocal steps, sent
+        steps += count
+        if time.monotonic() - sent > REPORT_SECS:
+            channel.send(steps)
+            steps, sent = 0, time.monotonic()
+
+    yield on_step
+    channel.send(steps)
 
 
 def set_up_tensorflow(*, threads: int) -> None:
