@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from tinytimbre.decoders.base import Decoder, input_kernel_shape
 from tinytimbre.decoders.spec import N_INPUTS
-from tinytimbre.kernels.gru import UNITS, backward_scan, forward_scan
+from tinytimbre.kernels.gru import backward_scan, forward_scan
 
 
 class GruDecoder(Decoder):
@@ -85,33 +85,16 @@ def gru_scan(projected: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tuple[
         float32 [batch, frames, units].
     """
     batch, frames, units = projected.shape[0], projected.shape[1], kernel.shape[0]
-    steps = tf.transpose(_filled(projected, units), [1, 0, 2])
-    filled_kernel, filled_bias = _filled(tf.pad(kernel, [[0, -units % UNITS], [0, 0]]), units), _filled(bias, units)
-    hidden, gates = tf.numpy_function(
-        forward_scan, [steps, filled_kernel, filled_bias], [tf.float32, tf.float32], stateful=False
-    )
+    floats = [tf.float32, tf.float32]
+    hidden, gates = tf.numpy_function(forward_scan, [projected, kernel, bias], floats, stateful=False)
 
     def grad(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        filled = tf.transpose(tf.pad(upstream, [[0, 0], [0, 0], [0, -units % UNITS]]), [1, 0, 2])
-        gradients = tf.numpy_function(
-            backward_scan, [filled, hidden, gates, filled_kernel], [tf.float32, tf.float32], stateful=False
+        d_projected, d_recurrent = tf.numpy_function(
+            backward_scan, [upstream, hidden, gates, kernel], floats, stateful=False
         )
-        d_projected, d_recurrent = (_emptied(gradient, (frames, batch), units) for gradient in gradients)
         previous = tf.reshape(tf.concat([tf.zeros([1, batch, units]), hidden[:-1, :, :units]], axis=0), [-1, units])
         flat = tf.reshape(d_recurrent, [-1, 3 * units])
         d_kernel = tf.matmul(previous, flat, transpose_a=True)
-        return tf.transpose(d_projected, [1, 0, 2]), d_kernel, tf.reduce_sum(flat, axis=0)
+        return tf.ensure_shape(d_projected, projected.shape), d_kernel, tf.reduce_sum(flat, axis=0)
 
     return tf.ensure_shape(tf.transpose(hidden[..., :units], [1, 0, 2]), [batch, frames, units]), grad
-
-
-def _filled(gates: tf.Tensor, units: int) -> tf.Tensor:
-    """Three gates of `units` side by side, each filled up with zeros to what the kernel takes."""
-    parts = tf.split(gates, 3, axis=-1)
-    rest = [[0, 0]] * (len(gates.shape) - 1)
-    return tf.concat([tf.pad(part, [*rest, [0, -units % UNITS]]) for part in parts], axis=-1)
-
-
-def _emptied(gates: tf.Tensor, lead: tuple[int, int], units: int) -> tf.Tensor:
-    """The inverse of `_filled`."""
-    return tf.reshape(tf.reshape(gates, [*lead, 3, units + -units % UNITS])[..., :units], [*lead, 3 * units])

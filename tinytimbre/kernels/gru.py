@@ -15,46 +15,76 @@ UNITS = 2 * LANES
 ROWS = 4
 
 
-def forward_scan(steps: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def forward_scan(projected: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """All hidden states of a GRU that starts from zero; see `tinytimbre.decoders.gru` for the cell.
 
     Args:
-        steps: float32 [frames, batch, 3 * units], the projected inputs, gates in the order z, r, n.
+        projected: float32 [batch, frames, 3 * units], the projected inputs, gates in the order z, r, n.
         kernel: float32 [units, 3 * units].
         bias: float32 [3 * units].
 
     Returns:
-        float32 [frames, batch, units], and for `backward_scan` [frames, batch, 4 * units]: z, r, n, h R_n + c_n.
+        float32 [frames, batch, units + filling], and for `backward_scan` [frames, batch, 4 * (units + filling)]: z, r,
+        n, h R_n + c_n.
     """
-    frames, batch, width = steps.shape
+    batch, frames, width = projected.shape
+    filled = _filled_units(width // 3)
     rows = -(-batch // ROWS) * ROWS
-    hidden, gates = (
-        np.empty((frames, batch, width // 3), np.float32),
-        np.empty((frames, batch, 4 * width // 3), np.float32),
-    )
-    _forward_scan(steps, _panels(kernel), bias, np.zeros((rows, width // 3), np.float32),
-                  np.zeros((rows, width), np.float32), hidden, gates)  # fmt: skip
+    hidden = np.empty((frames, batch, filled), np.float32)
+    gates = np.empty((frames, batch, 4 * filled), np.float32)
+    _forward_scan(_filled(projected), _panels(_filled_kernel(kernel)), _filled(bias),
+                  np.zeros((rows, filled), np.float32), np.zeros((rows, 3 * filled), np.float32),
+                  hidden, gates)  # fmt: skip
     return hidden, gates
 
 
 def backward_scan(
     upstream: np.ndarray, hidden: np.ndarray, gates: np.ndarray, kernel: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Gradients of the projected inputs and of ``h R + c``, both float32 [frames, batch, 3 * units].
+    """Gradients of the projected inputs [batch, frames, 3 * units] and of ``h R + c`` [frames, batch, 3 * units].
 
     Args:
-        upstream: float32 [frames, batch, units], of the hidden states.
+        upstream: float32 [batch, frames, units], of the hidden states.
         hidden: from `forward_scan`.
         gates: from `forward_scan`.
         kernel: float32 [units, 3 * units].
     """
-    frames, batch, units = upstream.shape
+    batch, frames, units = upstream.shape
+    filled = _filled_units(units)
     rows = -(-batch // ROWS) * ROWS
-    projected, recurrent = (np.empty((frames, batch, 3 * units), np.float32) for _ in range(2))
-    _backward_scan(upstream, hidden, gates, _panels(np.ascontiguousarray(kernel.T)),
-                   np.zeros((rows, units), np.float32), np.zeros((rows, 3 * units), np.float32),
+    projected = np.empty((batch, frames, 3 * filled), np.float32)
+    recurrent = np.empty((frames, batch, 3 * filled), np.float32)
+    if filled > units:
+        upstream = np.pad(upstream, ((0, 0), (0, 0), (0, filled - units)))
+    _backward_scan(upstream, hidden, gates, _panels(np.ascontiguousarray(_filled_kernel(kernel).T)),
+                   np.zeros((rows, filled), np.float32), np.zeros((rows, 3 * filled), np.float32),
                    projected, recurrent)  # fmt: skip
-    return projected, recurrent
+    return _emptied(projected, units), _emptied(recurrent, units)
+
+
+def _filled_units(units: int) -> int:
+    return units + -units % UNITS
+
+
+def _filled(gates: np.ndarray) -> np.ndarray:
+    """Three gates side by side, each filled up with zeros to whole `UNITS`."""
+    parts = gates.reshape(*gates.shape[:-1], 3, -1)
+    fill = -parts.shape[-1] % UNITS
+    if not fill:
+        return gates
+    return np.pad(parts, [(0, 0)] * (parts.ndim - 1) + [(0, fill)]).reshape(*gates.shape[:-1], -1)
+
+
+def _filled_kernel(kernel: np.ndarray) -> np.ndarray:
+    return np.pad(_filled(kernel), ((0, -len(kernel) % UNITS), (0, 0))) if len(kernel) % UNITS else kernel
+
+
+def _emptied(gates: np.ndarray, units: int) -> np.ndarray:
+    """The inverse of `_filled`."""
+    if not units % UNITS:
+        return gates
+    parts = gates.reshape(*gates.shape[:-1], 3, -1)
+    return np.ascontiguousarray(parts[..., :units]).reshape(*gates.shape[:-1], -1)
 
 
 def _panels(matrix: np.ndarray) -> np.ndarray:
@@ -64,10 +94,10 @@ def _panels(matrix: np.ndarray) -> np.ndarray:
 
 @njit(cache=True, fastmath={"contract"}, error_model="numpy")
 def _forward_scan(
-    steps: np.ndarray, panels: np.ndarray, bias: np.ndarray, state: np.ndarray, product: np.ndarray,
+    projected: np.ndarray, panels: np.ndarray, bias: np.ndarray, state: np.ndarray, product: np.ndarray,
     hidden: np.ndarray, gates: np.ndarray,
 ) -> None:  # fmt: skip
-    frames, batch, width = steps.shape
+    batch, frames, width = projected.shape
     units = width // 3
     one = splat(np.float32(1.0))
     for frame in range(frames):
@@ -75,7 +105,7 @@ def _forward_scan(
             product[row] = bias
         _add_product(product, state, panels)
         for b in range(batch):
-            x, h = steps[frame, b], product[b]
+            x, h = projected[b, frame], product[b]
             for u in range(0, units, LANES):
                 z = one / (one + exp(splat(np.float32(0.0)) - (load(x, u) + load(h, u))))
                 r = one / (one + exp(splat(np.float32(0.0)) - (load(x, u + units) + load(h, u + units))))
@@ -97,16 +127,16 @@ def _backward_scan(
     upstream: np.ndarray, hidden: np.ndarray, gates: np.ndarray, panels: np.ndarray, carried: np.ndarray,
     recurrent: np.ndarray, d_projected: np.ndarray, d_recurrent: np.ndarray,
 ) -> None:  # fmt: skip
-    frames, batch, units = upstream.shape
+    batch, frames, units = upstream.shape
     one, nothing = splat(np.float32(1.0)), np.zeros(units, np.float32)
     for frame in range(frames - 1, -1, -1):
         for b in range(batch):
-            saved, local, total = gates[frame, b], d_projected[frame, b], carried[b]
+            saved, local, total = gates[frame, b], d_projected[b, frame], carried[b]
             previous = hidden[frame - 1, b] if frame > 0 else nothing
             for u in range(0, units, LANES):
                 z, r = load(saved, u), load(saved, u + units)
                 n, hn = load(saved, u + 2 * units), load(saved, u + 3 * units)
-                whole = load(total, u) + load(upstream[frame, b], u)
+                whole = load(total, u) + load(upstream[b, frame], u)
                 dn = whole * (one - z) * (one - n * n)
                 dz = whole * (load(previous, u) - n) * z * (one - z)
                 dr = dn * hn * r * (one - r)
