@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 import tensorflow as tf
+import threadpoolctl
 
 from tinytimbre.child import live_with_parent
 from tinytimbre.config import SweepConfig
@@ -100,6 +101,8 @@ def _reporting(channel: multiprocessing.connection.Connection) -> Iterator[Calla
 
 def set_up_tensorflow(*, threads: int) -> None:
     """As every worker does, before its first operation."""
+    # NumPy's products too: where there are as many workers as cores, its threads wait for each other's ends.
+    threadpoolctl.threadpool_limits(threads)
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     # Grappler takes a third of the time to the first step and makes no later one faster.
