@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 
@@ -110,7 +111,7 @@ def test_best_model_that_is_bad_in_itself_is_not_chosen():
 def test_worst_decile_guard_sees_one_ruined_take():
     table = clips({"big": {"log_spectral_db": -0.4}, "tiny": {"log_spectral_db": -0.35}}, takes=40, seed=1, spread=0.1)
     ruined = (table["candidate_id"] == "tiny") & table["take_id"].isin([f"test{take}" for take in range(4)])
-    table.loc[ruined, "log_spectral_db"] += 1.5
+    table.loc[ruined, "log_spectral_db"] += 1.1
     verdict = judge(candidates({"big": 9, "tiny": 3}), table, gates=GATES, seed=0)
     results = {result.gate: result for result in verdict.results("tiny")}
     assert results["log_spectral_db"].passed
@@ -243,10 +244,35 @@ def test_bound_covers_the_mean(takes, skewed):
     runs = 2000
     draws = generator.exponential(1, (runs, takes)) - 1 if skewed else generator.standard_normal((runs, takes))
     missed = sum(bounds.upper_bound(row, confidence=0.95, draws=400, seed=0) < 0 for row in draws)
-    # A long tail towards "worse" is the hard case for any bound on a mean: with 3 to 10 takes it misses more often
-    # than it says (Student's t 12 to 15 %), which is why the worst-decile guard stands beside it.
-    allowed = 0.16 if skewed else 0.05
+    # A long tail towards "worse" is the hard case for any bound on a mean: with few takes it misses more often than it
+    # says (Student's t 12 to 17 %, with the correction 7 to 12), which is why the worst-decile guard stands beside it.
+    allowed = (0.12 if takes == 3 else 0.1) if skewed else 0.05
     assert missed <= scipy.stats.binom.ppf(0.999, runs, allowed)
+
+
+def test_the_corrected_quantile_undoes_hall_s_transformation():
+    """g(T) = T + skewness / sqrt(n) * (T^2 / 3 + 1 / 6) + skewness^2 T^3 / (27 n) takes the bound's T to Student's."""
+    values = np.random.default_rng(1).exponential(1, 9)
+    skewness, n_takes = scipy.stats.skew(values, bias=False), len(values)
+    bound = bounds.upper_bound(values, confidence=0.95, draws=10, seed=0)
+    statistic = (values.mean() - bound) / (values.std(ddof=1) / np.sqrt(n_takes))
+    transformed = (
+        statistic
+        + skewness / np.sqrt(n_takes) * (statistic**2 / 3 + 1 / 6)
+        + skewness**2 * statistic**3 / (27 * n_takes)
+    )
+    assert transformed == pytest.approx(-scipy.stats.t.ppf(0.95, n_takes - 1), rel=1e-9)
+
+
+def test_a_take_on_which_the_reference_fails_does_not_stand_in_the_way():
+    """All twelve takes are equal or better; the one that is better by far must not take the bound beyond the margin, 1."""
+    noise = np.random.default_rng(0).normal(0, 0.1, 12)
+    lucky = np.where(np.arange(12) == 5, -30.0, noise)
+    bound = functools.partial(bounds.upper_bound, confidence=0.95, draws=400, seed=0)
+    assert bound(lucky) > 1
+    assert bound(bounds.without_luck(lucky, margin=1.0)) < 0.5
+    # What is worse stays as it is, so nothing unacceptable gains by it.
+    np.testing.assert_array_equal(bounds.without_luck(-lucky, margin=1.0), -lucky)
 
 
 SWEEPS = 1_000

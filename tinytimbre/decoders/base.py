@@ -190,7 +190,15 @@ class Decoder(tf.Module, abc.ABC):
             variable.assign(weights[name])
 
     def _head(self, features: tf.Tensor) -> tf.Tensor:
-        return tf.matmul(features, self._weights["head_kernel"]) + self._weights["head_bias"]
+        return self._affine(features, "head")
+
+    def _affine(self, x: tf.Tensor, layer: str) -> tf.Tensor:
+        """``x W + b`` with the layer's kernel, flattened to as many columns as its bias has."""
+        kernel, bias = self._weights[f"{layer}_kernel"], self._weights[f"{layer}_bias"]
+        if kernel.shape.rank > 2:
+            kernel = tf.reshape(kernel, [-1, kernel.shape[-1]])
+        # The converter fuses a bias that is added as such; its gradient is one operation where a sum's are six.
+        return tf.nn.bias_add(tf.matmul(x, kernel), bias)
 
     def _add(self, name: str, value: np.ndarray) -> None:
         self._trained[name] = tf.Variable(value.astype(np.float32), name=name)

@@ -14,8 +14,6 @@ import tensorflow as tf
 from tinytimbre.decoders.base import Decoder, input_kernel_shape
 from tinytimbre.decoders.spec import N_INPUTS
 
-AddBias = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-
 
 class CnnDecoder(Decoder):
     """``depth`` blocks ``x + pointwise(relu(conv(x)))`` of ``width`` channels, after a pointwise input layer."""
@@ -43,8 +41,7 @@ class CnnDecoder(Decoder):
             # Between two taps of a dilated convolution lies a piece that only waits.
             taps = past if self.spec.dilations[block] == 1 else past[::2]
             next_state += [*past[1:], x]
-            # The converter fuses a bias that is added as such, and takes a plain sum apart.
-            x = self._block(block, x, tf.concat([*taps, x], axis=-1), add_bias=tf.nn.bias_add)
+            x = self._block(block, x, tf.concat([*taps, x], axis=-1))
         return tf.nn.relu(x), tf.concat(next_state, axis=-1) if next_state else state
 
     def _block_features(self, inputs: tf.Tensor, state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -55,7 +52,7 @@ class CnnDecoder(Decoder):
             seen = tf.concat([tf.reshape(past, [-1, self.spec.width]), x], axis=0)
             next_state.append(tf.reshape(seen[frames:], [1, -1]))
             taps = [seen[tap * dilation : tap * dilation + frames] for tap in range(self.spec.kernel_size)]
-            x = self._block(block, x, tf.concat(taps, axis=-1), add_bias=tf.nn.bias_add)
+            x = self._block(block, x, tf.concat(taps, axis=-1))
         return tf.nn.relu(x), tf.concat(next_state, axis=-1) if next_state else state
 
     def _pasts(self, state: tf.Tensor) -> list[list[tf.Tensor]]:
@@ -66,14 +63,12 @@ class CnnDecoder(Decoder):
         return [[next(pieces) for _ in own] for own in sizes]
 
     def _entry(self, inputs: tf.Tensor) -> tf.Tensor:
-        return tf.matmul(inputs, self._weights["input_kernel"]) + self._weights["input_bias"]
+        return self._affine(inputs, "input")
 
-    def _block(self, block: int, x: tf.Tensor, taps: tf.Tensor, *, add_bias: AddBias = tf.add) -> tf.Tensor:
+    def _block(self, block: int, x: tf.Tensor, taps: tf.Tensor) -> tf.Tensor:
         """One residual block; the convolution is one product over its taps, oldest first."""
-        width = self.spec.width
-        kernel = tf.reshape(self._weights[f"conv{block}_kernel"], [self.spec.kernel_size * width, width])
-        hidden = tf.nn.relu(tf.matmul(taps, kernel) + self._weights[f"conv{block}_bias"])
-        return x + add_bias(tf.matmul(hidden, self._weights[f"mix{block}_kernel"]), self._weights[f"mix{block}_bias"])
+        hidden = tf.nn.relu(self._affine(taps, f"conv{block}"))
+        return x + self._affine(hidden, f"mix{block}")
 
 
 def causal_taps(x: tf.Tensor, *, taps: int, dilation: int) -> tf.Tensor:

@@ -36,20 +36,20 @@ class GruDecoder(Decoder):
 
     def _features(self, inputs: tf.Tensor) -> tf.Tensor:
         weights = self._weights
-        flat = tf.matmul(tf.reshape(inputs, [-1, N_INPUTS]), weights["gru_kernel"]) + weights["gru_bias"]
+        flat = self._affine(tf.reshape(inputs, [-1, N_INPUTS]), "gru")
         projected = tf.reshape(flat, [*inputs.shape[:2], flat.shape[1]])
         hidden = gru_scan(projected, weights["gru_recurrent_kernel"], weights["gru_recurrent_bias"])
         return self._dense(tf.reshape(hidden, [-1, self.spec.width]))
 
     def _step_features(self, inputs: tf.Tensor, state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         weights = self._weights
-        projected = tf.matmul(inputs, weights["gru_kernel"]) + weights["gru_bias"]
+        projected = self._affine(inputs, "gru")
         hidden = _cell(projected, state, weights["gru_recurrent_kernel"], weights["gru_recurrent_bias"])
         return self._dense(hidden), hidden
 
     def _block_features(self, inputs: tf.Tensor, state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         weights, hidden = self._weights, []
-        projected = tf.matmul(inputs, weights["gru_kernel"]) + weights["gru_bias"]
+        projected = self._affine(inputs, "gru")
         for row in tf.split(projected, projected.shape[0], axis=0):
             state = _cell(row, state, weights["gru_recurrent_kernel"], weights["gru_recurrent_bias"])
             hidden.append(state)
@@ -57,16 +57,14 @@ class GruDecoder(Decoder):
 
     def _dense(self, hidden: tf.Tensor) -> tf.Tensor:
         for layer in range(self.spec.depth):
-            hidden = tf.nn.relu(
-                tf.matmul(hidden, self._weights[f"dense{layer}_kernel"]) + self._weights[f"dense{layer}_bias"]
-            )
+            hidden = tf.nn.relu(self._affine(hidden, f"dense{layer}"))
         return hidden
 
 
 def _cell(projected: tf.Tensor, hidden: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
     """One step, in operations that every TensorFlow.js backend has."""
     xz, xr, xn = tf.split(projected, 3, axis=-1)
-    hz, hr, hn = tf.split(tf.matmul(hidden, kernel) + bias, 3, axis=-1)
+    hz, hr, hn = tf.split(tf.nn.bias_add(tf.matmul(hidden, kernel), bias), 3, axis=-1)
     z, r = tf.sigmoid(xz + hz), tf.sigmoid(xr + hr)
     n = tf.tanh(xn + r * hn)
     return n + z * (hidden - n)
@@ -95,6 +93,8 @@ def gru_scan(projected: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tuple[
         previous = tf.reshape(tf.concat([tf.zeros([1, batch, units]), hidden[:-1, :, :units]], axis=0), [-1, units])
         flat = tf.reshape(d_recurrent, [-1, 3 * units])
         d_kernel = tf.matmul(previous, flat, transpose_a=True)
-        return tf.ensure_shape(d_projected, projected.shape), d_kernel, tf.reduce_sum(flat, axis=0)
+        # Several times as fast as a sum over the rows.
+        d_bias = tf.raw_ops.BiasAddGrad(out_backprop=flat)
+        return tf.ensure_shape(d_projected, projected.shape), d_kernel, d_bias
 
     return tf.ensure_shape(tf.transpose(hidden[..., :units], [1, 0, 2]), [batch, frames, units]), grad

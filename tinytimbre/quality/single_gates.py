@@ -63,8 +63,10 @@ class SingleGates:
     def _bounded(self, result: GateResult, values: np.ndarray) -> GateResult:
         """The result with bound, status, power and words."""
         confidence, margin = self.gates.confidence, result.margin
+        failed = _mean_beyond(values, margin)
+        values = bounds.without_luck(values, margin=margin)
         bound = bounds.upper_bound(values, confidence=confidence, draws=self.gates.bootstrap_draws, seed=self.seed)
-        status = "passed" if bound <= margin else "failed" if _mean_beyond(values, margin) else "not shown"
+        status = "passed" if bound <= margin else "failed" if failed else "not shown"
         needed = bounds.takes_needed(values, margin=margin, confidence=confidence) if status == "not shown" else None
         found = result.model_copy(
             update={
