@@ -39,10 +39,7 @@ SMALL = ("gru64@50", "cnn16@50")
 
 def measure(side: str, name: str, models: int, threads: int, seconds: float) -> dict[str, float]:
     """Median step in ms and peak memory in MB of one side on one shape."""
-    import tensorflow as tf
-
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
+    _set_up(side, threads)
     step, pool = (_ours if side == "ours" else _ddsp)(SHAPES[name], models)
     step(pool.training_batch(seed=0, step=0), 0)
     times: list[float] = []
@@ -56,12 +53,21 @@ def measure(side: str, name: str, models: int, threads: int, seconds: float) -> 
     return {"step_ms": 1e3 * statistics.median(times), "peak_mb": peak_mb}
 
 
-def bounds(name: str, models: int, threads: int) -> dict[str, Any]:
-    """The machine's rates, the decoder's counted arithmetic in ms, and our stages."""
+def _set_up(side: str, threads: int) -> None:
+    """Ours as the workers of a sweep do, the peer's as TensorFlow comes."""
     import tensorflow as tf
 
+    from tinytimbre.sweep.worker import set_up_tensorflow
+
+    if side == "ours":
+        set_up_tensorflow(threads=threads)
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+def bounds(name: str, models: int, threads: int) -> dict[str, Any]:
+    """The machine's rates, the decoder's counted arithmetic in ms, and our stages."""
+    _set_up("ours", threads)
     gigaflops, bandwidth = stages.machine_rates()
     pool = _pool(SHAPES[name])
     group = _group(SHAPES[name], models, pool)

@@ -265,7 +265,7 @@ def test_the_corrected_quantile_undoes_hall_s_transformation():
 
 
 def test_a_take_on_which_the_reference_fails_does_not_stand_in_the_way():
-    """All twelve takes are equal or better; the one that is better by far must not take the bound beyond the margin, 1."""
+    """All twelve takes are equal or better, one by far; that must not take the bound beyond the margin, 1."""
     noise = np.random.default_rng(0).normal(0, 0.1, 12)
     lucky = np.where(np.arange(12) == 5, -30.0, noise)
     bound = functools.partial(bounds.upper_bound, confidence=0.95, draws=400, seed=0)

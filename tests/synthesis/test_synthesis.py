@@ -89,13 +89,13 @@ def test_batched_equals_streaming(rng: np.random.Generator) -> None:
         tf.constant(np.tile(white, (3, 1, 1))),
     )
     for index, (values, (harmonics, bands)) in enumerate(zip(controls, sizes, strict=True)):
-        amplitudes = batched.harmonic_amplitudes(
+        sound = batched.sound_controls(
             tf.constant(np.tile(values, (1, 3, 1, 1))),
             tf.constant(f0_hz),
             harmonics=harmonics,
             sample_rate_hz=SAMPLE_RATE_HZ,
         )
-        audio = batched.harmonic_audio(amplitudes, *phases, shape=shape)[0] + filtered[index]
+        audio = batched.harmonic_audio(sound.amplitudes, *phases, shape=shape)[0] + filtered[index]
         expected = synthesise(
             values, f0_hz, harmonics=harmonics, noise_bands=bands, hop=320, sample_rate_hz=SAMPLE_RATE_HZ
         )

@@ -10,10 +10,10 @@ import tensorflow as tf
 
 from tinytimbre.decoders import DecoderSpec, build_decoder
 from tinytimbre.features.examples import TakeFeatures
-from tinytimbre.synthesis.batched import ClipShape
+from tinytimbre.synthesis.batched import ClipShape, SoundControls
+from tinytimbre.synthesis.batched import sound_controls as read
 from tinytimbre.training.clips import ClipPool
-from tinytimbre.training.distillation import FLOOR, Distiller, SoundControls, band_matrix, control_distance
-from tinytimbre.training.distillation import sound_controls as read
+from tinytimbre.training.distillation import FLOOR, Distiller, band_matrix, control_distance
 from tinytimbre.training.optimiser import Adam
 
 RATE = 16_000

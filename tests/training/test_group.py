@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tinytimbre.config import TrainingConfig
 from tinytimbre.decoders import DecoderSpec, InputRange
 from tinytimbre.features.examples import TakeFeatures
+from tinytimbre.sweep.worker import keep_graphs
 from tinytimbre.synthesis.batched import ClipShape
 from tinytimbre.training.clips import ClipPool
 from tinytimbre.training.group import ModelGroup
@@ -41,6 +45,15 @@ def trained(pool: ClipPool, indices: list[int]) -> dict[int, tuple[np.ndarray, d
     return {i: (losses[:, at], group.optimisers[at].averaged_weights()) for at, i in enumerate(indices)}
 
 
+@pytest.fixture
+def graphs_as_in_workers() -> Iterator[None]:
+    options = tf.config.optimizer.get_experimental_options()
+    keep_graphs()
+    yield
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False, **options})
+
+
+@pytest.mark.usefixtures("graphs_as_in_workers")
 def test_company_changes_nothing(pool: ClipPool) -> None:
     alone = {index: trained(pool, [index])[index] for index in range(3)}
     for company in ([0, 1, 2], [2, 0], [1, 2]):

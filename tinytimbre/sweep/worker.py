@@ -105,7 +105,15 @@ def set_up_tensorflow(*, threads: int) -> None:
     threadpoolctl.threadpool_limits(threads)
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    # Grappler takes a third of the time to the first step and makes no later one faster.
+    keep_graphs()
+
+
+def keep_graphs() -> None:
+    """Has TensorFlow run graphs as they are.
+
+    Rewriting them takes a third of the time to the first step and makes no later one faster; and what it fuses, and so
+    how results are rounded, would depend on the models that are trained beside.
+    """
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 

@@ -36,13 +36,31 @@ class ClipShape:
         return self.frames * self.hop
 
 
-def harmonic_amplitudes(controls: tf.Tensor, f0_hz: tf.Tensor, *, harmonics: int, sample_rate_hz: int) -> tf.Tensor:
-    """As `oscillators.harmonic_amplitudes`: controls [clips, frames, C], f0_hz [clips, frames] -> [..., harmonics]."""
+@dataclasses.dataclass(frozen=True)
+class SoundControls:
+    """What a decoder makes the synthesiser do.
+
+    Attributes:
+        amplitudes: float32 [clips, frames, harmonics], 0 at and above half the sample rate.
+        magnitudes: float32 [clips, frames, noise bands].
+    """
+
+    amplitudes: tf.Tensor
+    magnitudes: tf.Tensor
+
+
+def sound_controls(controls: tf.Tensor, f0_hz: tf.Tensor, *, harmonics: int, sample_rate_hz: int) -> SoundControls:
+    """Reads controls [clips, frames, 1 + harmonics + noise bands] at f0_hz [clips, frames].
+
+    The amplitudes are those of `oscillators.harmonic_amplitudes`.
+    """
+    # Cut at once: the gradient of a cut is one operation, of three slices five.
+    parts = [1, harmonics, controls.shape[-1] - 1 - harmonics]
+    amplitude, distribution, magnitudes = tf.split(controls, parts, axis=-1)
     numbers = tf.range(1, harmonics + 1, dtype=tf.float32)
-    audible = tf.cast(f0_hz[..., None] * numbers < sample_rate_hz / 2, tf.float32)
-    distribution = controls[..., 1 : 1 + harmonics] * audible
+    distribution *= tf.cast(f0_hz[..., None] * numbers < sample_rate_hz / 2, tf.float32)
     total = tf.reduce_sum(distribution, axis=-1, keepdims=True)
-    return controls[..., :1] * distribution / tf.maximum(total, 1e-7)
+    return SoundControls(amplitude * distribution / tf.maximum(total, 1e-7), magnitudes)
 
 
 def harmonic_audio(

@@ -19,14 +19,13 @@ No sound is made and no spectrum taken, so a step costs the decoders alone.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from tinytimbre.decoders import Decoder
-from tinytimbre.synthesis.batched import ClipShape, harmonic_amplitudes
+from tinytimbre.synthesis.batched import ClipShape, SoundControls, sound_controls
 from tinytimbre.training.clips import Batch
 from tinytimbre.training.optimiser import Adam, learning_rate_at
 
@@ -35,25 +34,6 @@ FLOOR = 1e-4
 
 SILENCE_POWER = 1e-6
 NOISE_POWER = 1 / 3
-
-
-@dataclasses.dataclass(frozen=True)
-class SoundControls:
-    """What a decoder makes the synthesiser do.
-
-    Attributes:
-        amplitudes: float32 [clips, frames, harmonics], 0 at and above half the sample rate.
-        magnitudes: float32 [clips, frames, noise bands].
-    """
-
-    amplitudes: tf.Tensor
-    magnitudes: tf.Tensor
-
-
-def sound_controls(controls: tf.Tensor, f0_hz: tf.Tensor, *, harmonics: int, sample_rate_hz: int) -> SoundControls:
-    """Reads controls [clips, frames, 1 + harmonics + noise bands] at f0_hz [clips, frames]."""
-    amplitudes = harmonic_amplitudes(controls, f0_hz, harmonics=harmonics, sample_rate_hz=sample_rate_hz)
-    return SoundControls(amplitudes, controls[..., 1 + harmonics :])
 
 
 def control_distance(

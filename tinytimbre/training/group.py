@@ -17,7 +17,7 @@ import tensorflow as tf
 from tinytimbre.config import TrainingConfig
 from tinytimbre.decoders import DecoderSpec, InputRange, build_decoder
 from tinytimbre.decoders.base import REVERB
-from tinytimbre.synthesis.batched import ClipShape, NoiseBank, harmonic_amplitudes, harmonic_audio
+from tinytimbre.synthesis.batched import ClipShape, NoiseBank, SoundControls, harmonic_audio, sound_controls
 from tinytimbre.synthesis.batched_reverb import ReverbBank
 from tinytimbre.training.clips import Batch
 from tinytimbre.training.loss import spectral_distance, spectral_loss
@@ -92,23 +92,20 @@ class ModelGroup:
 
     def _audio(self, batch: Tensors) -> tf.Tensor:
         """What the models play, float32 [models, clips, samples]."""
-        controls = [self._controls(index, batch) for index in range(len(self.specs))]
+        sounds = [self._sound(index, batch) for index in range(len(self.specs))]
         most = max(spec.harmonics for spec in self.specs)
-        amplitudes = tf.stack([self._amplitudes(i, controls[i], batch, most=most) for i in range(len(self.specs))])
-        magnitudes = [values[..., 1 + spec.harmonics :] for spec, values in zip(self.specs, controls, strict=True)]
+        missing = [[[0, 0], [0, 0], [0, most - spec.harmonics]] for spec in self.specs]
+        amplitudes = tf.stack([tf.pad(sound.amplitudes, rest) for sound, rest in zip(sounds, missing, strict=True)])
         harmonic = harmonic_audio(amplitudes, batch["cycles"], batch["f0_samples_hz"], shape=self.shape)
-        return self._rooms.audio(harmonic + self._noise.audio(magnitudes, batch["white"]), past=batch["past"])
+        noise = self._noise.audio([sound.magnitudes for sound in sounds], batch["white"])
+        return self._rooms.audio(harmonic + noise, past=batch["past"])
 
-    def _controls(self, index: int, batch: Tensors) -> tf.Tensor:
-        controls = self.decoders[index](batch[self.specs[index].input])
-        return controls[:, -self.shape.frames :]
-
-    def _amplitudes(self, index: int, controls: tf.Tensor, batch: Tensors, *, most: int) -> tf.Tensor:
-        harmonics = self.specs[index].harmonics
-        amplitudes = harmonic_amplitudes(
-            controls, batch["f0_hz"], harmonics=harmonics, sample_rate_hz=self.shape.sample_rate_hz
+    def _sound(self, index: int, batch: Tensors) -> SoundControls:
+        spec = self.specs[index]
+        controls = self.decoders[index](batch[spec.input])[:, -self.shape.frames :]
+        return sound_controls(
+            controls, batch["f0_hz"], harmonics=spec.harmonics, sample_rate_hz=self.shape.sample_rate_hz
         )
-        return tf.pad(amplitudes, [[0, 0], [0, 0], [0, most - harmonics]])
 
 
 def _tensors(batch: Batch) -> Tensors:
