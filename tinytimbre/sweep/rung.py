@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import errno
 import itertools
-import multiprocessing
-import multiprocessing.connection
-import os
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from multiprocessing.context import ForkServerProcess
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from tinytimbre.config import SweepConfig
 from tinytimbre.errors import TinyTimbreError
-from tinytimbre.progress import ProgressEvent, report
-from tinytimbre.sweep.accounts import Ledger
+from tinytimbre.sweep.accounts import Stage, Stopwatch
 from tinytimbre.sweep.plan import SweepPlan, Trial
+from tinytimbre.sweep.processes import Work, run_in_processes
 from tinytimbre.sweep.store import RungResult, TrialStore
-
-POLL_SECS = 0.5
-OUT_OF_MEMORY_EXIT = errno.ENOMEM
-"""What a worker ends with that could not have the memory it asked for, or more than it may."""
-
-KILLED_EXIT = -9
-DISK_FULL_EXIT = errno.ENOSPC
-"""What a worker ends with when it cannot write, which is no trial's fault."""
 
 
 def train_rung(
@@ -66,7 +52,10 @@ def train_rung(
     wanted = set(trial_ids)
     missing = [t for t in plan.trials if t.trial_id in wanted and store.result(t.trial_id, rung) is None]
     if missing:
-        _RungRun(plan, rung, features_dir, store, config, jobs).run(missing, total=len(trial_ids))
+        first, target = plan.stretch(missing[0], rung=rung)
+        work = _Training(store, config, features_dir, rung, target, students=missing[0].distillation is not None)
+        groups = side_by_side(missing, size=group_size(missing, config=config, jobs=jobs))
+        run_in_processes(work, list(groups), n_steps=(target - first) * len(trial_ids), jobs=jobs)
     results = [store.result(trial_id, rung) for trial_id in trial_ids]
     finished = [result for result in results if result is not None]
     students = {trial.trial_id for trial in plan.students}
@@ -84,149 +73,53 @@ def _check_failures(results: list[RungResult], max_share: float) -> None:
         )
 
 
-@dataclasses.dataclass
-class _Running:
-    """A group in its process."""
+@dataclasses.dataclass(frozen=True)
+class _Training(Work):
+    """To the end of a rung; of students from their start to their end."""
 
-    trials: list[Trial]
-    process: ForkServerProcess
-    reports: multiprocessing.connection.Connection
-    asked: float
-    last_sign: float
-    seconds: dict[str, float] = dataclasses.field(default_factory=dict)
+    students: bool
 
+    @property
+    def stage(self) -> Stage:
+        return "distillation" if self.students else "rung"
 
-@dataclasses.dataclass
-class _RungRun:
-    """State of a rung while it runs."""
+    @property
+    def label(self) -> str:
+        return "distilling" if self.students else f"training rung {self.rung}"
 
-    plan: SweepPlan
-    rung: int
-    features_dir: str
-    store: TrialStore
-    config: SweepConfig
-    jobs: int
+    def is_finished(self, trial: Trial) -> bool:
+        return self.store.result(trial.trial_id, self.rung) is not None
 
-    def run(self, trials: Sequence[Trial], *, total: int) -> None:
-        """Trains all trials; a group that dies is split, so that only the culprit is lost."""
-        first, self._target = self.plan.stretch(trials[0], rung=self.rung)
-        self._label = "distilling" if trials[0].distillation else f"training rung {self.rung}"
-        self._steps = (self._target - first) * total
-        self._done = self._steps - sum(self._steps_left(trial) for trial in trials)
-        ids = [trial.trial_id for trial in trials]
-        self._ledger = Ledger(self.store.root, rung=self.rung, jobs=self.jobs, trial_ids=ids)
-        waiting = list(side_by_side(trials, size=self._group_size(trials)))
-        running: list[_Running] = []
-        try:
-            while waiting or running:
-                # The first launch waits for the server's imports, and so do the places of all others.
-                asked = time.monotonic()
-                while waiting and len(running) < self.jobs:
-                    running.append(self._launch(waiting.pop(0), asked=asked))
-                running, again = self._poll(running)
-                waiting += again
-        finally:
-            for group in running:
-                group.process.kill()
-
-    def _steps_left(self, trial: Trial) -> int:
+    def reached(self, trial: Trial) -> int:
         checkpoint = self.store.checkpoint(trial.trial_id)
-        return self._target - (checkpoint[0] if checkpoint else 0)
+        return checkpoint[0] if checkpoint else 0
 
-    def _group_size(self, trials: Sequence[Trial]) -> int:
-        """As many side by side as configured, but so few that a process has two groups: all end at about one time."""
-        return max(1, min(self.config.training.side_by_side, len(trials) // (2 * self.jobs)))
+    def do(self, trials: Sequence[Trial], *, on_step: Callable[[int], None], clock: Stopwatch) -> None:
+        from tinytimbre.sweep.trainer import train_trials
 
-    def _launch(self, trials: list[Trial], *, asked: float) -> _Running:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["tinytimbre.sweep.worker"])
-        receiver, sender = context.Pipe(duplex=False)
-        process = context.Process(
-            target=_run_group,
-            kwargs={
-                "trials": trials,
-                "rung": self.rung,
-                "target_step": self._target,
-                "features_dir": str(self.features_dir),
-                "store_root": str(self.store.root),
-                "config": self.config,
-                "threads": max(1, (os.cpu_count() or 1) // self.jobs),
-                "reports": sender,
-                "asked": asked,
-            },
-            daemon=True,
+        train_trials(
+            trials,
+            rung=self.rung,
+            target_step=self.target_step,
+            features_dir=self.features_dir,
+            store=self.store,
+            config=self.config,
+            on_step=on_step,
+            clock=clock,
         )
-        process.start()
-        sender.close()
-        return _Running(trials, process, receiver, asked, last_sign=time.monotonic())
 
-    def _poll(self, running: list[_Running]) -> tuple[list[_Running], list[list[Trial]]]:
-        """Reads progress, collects ended groups; returns those still running and those to try again."""
-        multiprocessing.connection.wait([group.process.sentinel for group in running], timeout=POLL_SECS)
-        still: list[_Running] = []
-        again: list[list[Trial]] = []
-        for group in running:
-            self._done += self._drain(group)
-            if group.process.is_alive() and not self._hangs(group):
-                still.append(group)
-                continue
-            again += self._collect(group)
-        report(ProgressEvent(self._label, min(self._done, self._steps), self._steps, "steps"))
-        return still, again
-
-    def _drain(self, group: _Running) -> int:
-        steps = 0
-        try:
-            while group.reports.poll():
-                message = group.reports.recv()
-                if isinstance(message, dict):
-                    group.seconds = message
-                else:
-                    steps += message
-                group.last_sign = time.monotonic()
-        except (EOFError, OSError):
-            pass
-        return steps
-
-    def _hangs(self, group: _Running) -> bool:
-        return time.monotonic() - group.last_sign > self.config.budget.trial_timeout_secs
-
-    def _collect(self, group: _Running) -> list[list[Trial]]:
-        """Trials without a result after their process ended: tried alone once more, then recorded as failed."""
-        hung = group.process.is_alive()
-        if hung:
-            group.process.kill()
-        group.process.join()
-        self._done += self._drain(group)
-        self._ledger.add(group.seconds, lifetime_secs=time.monotonic() - group.asked)
-        if group.process.exitcode == DISK_FULL_EXIT:
-            raise TinyTimbreError(
-                "training needs room for checkpoints",
-                got=f"no space left on the disk of {self.store.root}",
-                remedy="free some space and run the same command again; everything up to the last checkpoints is kept",
-            )
-        lost = [trial for trial in group.trials if self.store.result(trial.trial_id, self.rung) is None]
-        if len(group.trials) > 1:
-            return [[trial] for trial in lost]
-        for trial in lost:
-            self.store.write_result(self._failure(trial, hung=hung, exit_code=group.process.exitcode))
-        return []
-
-    def _failure(self, trial: Trial, *, hung: bool, exit_code: int | None) -> RungResult:
+    def record_failure(self, trial: Trial, *, reason: str) -> None:
         self.store.write_trial(trial)
-        if hung:
-            reason = f"no step finished within {self.config.budget.trial_timeout_secs:g} s (budget.trial_timeout_secs)"
-        elif exit_code == OUT_OF_MEMORY_EXIT:
-            limit = self.config.budget.worker_memory_mb
-            allowed = f" beyond {limit} MB (budget.worker_memory_mb)" if limit else ""
-            reason = f"out of memory{allowed}, even alone: smaller batches, shorter clips or a smaller decoder"
-        elif exit_code == KILLED_EXIT:
-            reason = "killed by the system, most likely out of memory: smaller batches, or fewer processes (--jobs)"
-        else:
-            reason = f"its process ended with exit code {exit_code}; see the log above"
-        return RungResult(
-            trial_id=trial.trial_id, rung=self.rung, step=0, status="failed", reason=reason, repeatable=False
+        self.store.write_result(
+            RungResult(
+                trial_id=trial.trial_id, rung=self.rung, step=0, status="failed", reason=reason, repeatable=False
+            )
         )
+
+
+def group_size(trials: Sequence[Trial], *, config: SweepConfig, jobs: int) -> int:
+    """As many side by side as configured, but so few that a process has two groups: all end at about one time."""
+    return max(1, min(config.training.side_by_side, len(trials) // (2 * jobs)))
 
 
 def side_by_side(trials: Iterable[Trial], *, size: int) -> Iterator[list[Trial]]:
@@ -236,10 +129,3 @@ def side_by_side(trials: Iterable[Trial], *, size: int) -> Iterator[list[Trial]]
     for _, group in by_instrument:
         members = list(group)
         yield from (members[start : start + size] for start in range(0, len(members), size))
-
-
-def _run_group(**arguments: object) -> None:
-    # Imported in the child only: the parent process never needs TensorFlow for training.
-    from tinytimbre.sweep.worker import run_group
-
-    run_group(**arguments)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The process that trains one group: forked from a server that has imported TensorFlow but run nothing yet.
+"""The process that works on one group of trials: forked from a server that has imported TensorFlow but run nothing yet.
 
 It ignores Ctrl-C (its parent decides) and ends by itself when its parent is gone.
 """
@@ -16,28 +16,21 @@ from collections.abc import Iterator, Sequence
 import tensorflow as tf
 
 from tinytimbre.child import live_with_parent
-from tinytimbre.config import SweepConfig
 from tinytimbre.sweep.accounts import Stopwatch
 from tinytimbre.sweep.limits import watch_memory
 from tinytimbre.sweep.plan import Trial
-from tinytimbre.sweep.rung import DISK_FULL_EXIT, OUT_OF_MEMORY_EXIT
-from tinytimbre.sweep.store import TrialStore
-from tinytimbre.sweep.trainer import train_trials
+from tinytimbre.sweep.processes import DISK_FULL_EXIT, OUT_OF_MEMORY_EXIT, Work
 
 
 def run_group(
     trials: Sequence[Trial],
     *,
-    rung: int,
-    target_step: int,
-    features_dir: str,
-    store_root: str,
-    config: SweepConfig,
+    work: Work,
     threads: int,
     reports: multiprocessing.connection.Connection,
     asked: float,
 ) -> None:
-    """Trains the trials.
+    """Does the work with the trials that have no result yet.
 
     Sends through `reports` each number of finished trial steps, and last a dictionary of seconds by part of the work
     (`accounts.PARTS`); `asked` is the monotonic time at which the parent wanted this process.
@@ -46,25 +39,16 @@ def run_group(
     clock.seconds["start"] = time.monotonic() - asked
     live_with_parent()
     set_up_tensorflow(threads=threads)
-    if config.budget.worker_memory_mb is not None:
-        watch_memory(config.budget.worker_memory_mb * 1_000_000, exceeded=lambda: os._exit(OUT_OF_MEMORY_EXIT))
-    store = TrialStore(store_root)
+    limit_mb = work.config.budget.worker_memory_mb
+    if limit_mb is not None:
+        watch_memory(limit_mb * 1_000_000, exceeded=lambda: os._exit(OUT_OF_MEMORY_EXIT))
     with _shortage_ends_quietly(), contextlib.ExitStack() as locks:
         # Sorted, so that two sweeps that share trials never wait for each other in a circle.
         with clock.part("waiting"):
             for trial in sorted(trials, key=lambda trial: trial.trial_id):
-                locks.enter_context(store.lock(trial.trial_id))
-        for group in _same_step(trials, rung=rung, store=store):
-            train_trials(
-                group,
-                rung=rung,
-                target_step=target_step,
-                features_dir=features_dir,
-                store=store,
-                config=config,
-                on_step=reports.send,
-                clock=clock,
-            )
+                locks.enter_context(work.store.lock(trial.trial_id))
+        for group in _same_step(trials, work=work):
+            work.do(group, on_step=reports.send, clock=clock)
         reports.send(dict(clock.seconds))
 
 
@@ -76,13 +60,12 @@ def set_up_tensorflow(*, threads: int) -> None:
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
-def _same_step(trials: Sequence[Trial], *, rung: int, store: TrialStore) -> list[list[Trial]]:
+def _same_step(trials: Sequence[Trial], *, work: Work) -> list[list[Trial]]:
     """Unfinished trials grouped by where they stand: a kill may have fallen between two checkpoints."""
     groups: dict[int, list[Trial]] = {}
     for trial in trials:
-        if store.result(trial.trial_id, rung) is None:
-            checkpoint = store.checkpoint(trial.trial_id)
-            groups.setdefault(0 if checkpoint is None else checkpoint[0], []).append(trial)
+        if not work.is_finished(trial):
+            groups.setdefault(work.reached(trial), []).append(trial)
     return list(groups.values())
 
 
