@@ -9,7 +9,7 @@ path under which a type is imported at run time, hence the re-export in `compone
 | Features | ``Split-*/…tfrecord.gz``, ``features.json``, ``statistics.json`` | fingerprints (JSON), takes |
 | SweepPlan | ``plan.json`` | n_trials, instruments |
 | Trials | ``results.json`` (rung results), ``survivors.json`` (ids: survivors or students) | rung, n_done, n_failed |
-| WebModels | ``models.json``, ``<trial_id>/<quantisation>/…`` | n_models |
+| WebModels | ``models.json``, ``failures.json``, ``<trial_id>/<quantisation>/…`` | n_models, n_failed |
 | SweepReport | tables of `tinytimbre.report.tables`, ``renderings/`` | n_candidates |
 | Selection | ``verdicts.json`` … as SweepReport, ``report.html`` | chosen (JSON: instrument → candidate id) |
 """

@@ -1,4 +1,4 @@
-"""How long training will take and how much memory, before anything is trained.
+"""How long training will take, how much memory and how much of the disk, before anything is trained.
 
 Read off a sweep of 256 configurations on a 2-core x86-64 machine without GPU (batches of 8 clips of 1 s at 16 kHz, six
 FFT sizes, 50 frames/s, eight models side by side, one process per core): 12 ms a step and model, and 17 ms more for
@@ -12,11 +12,13 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from tinytimbre.config import SweepConfig
+from pipelines.workspace import needed_bytes
+from tinytimbre.config import MIN_SEEDS, TUNED_BITS, SweepConfig
 from tinytimbre.sweep.limits import machine_bytes
 from tinytimbre.sweep.plan import Trial
-from tinytimbre.sweep.rung import GROUPS_PER_PROCESS, side_by_side
-from tinytimbre.training.memory import MemoryEstimate, check_memory, estimate_memory
+from tinytimbre.sweep.processes import GROUPS_PER_PROCESS
+from tinytimbre.sweep.rung import side_by_side
+from tinytimbre.training.memory import MemoryEstimate, check_memory, estimate_memory, room_samples
 
 BASE_SECS = 0.012
 SECS_PER_GFLOP = 0.017
@@ -31,11 +33,19 @@ REFERENCE_CLIP_SECS = 8.0
 PIPELINE_BYTES = 1_000_000_000
 """Resident in the process that runs TFX and its components."""
 
+ROOM_SECS_PER_SAMPLE = 2.4e-8
+"""Of a room, for every sample of the transforms that convolve a batch with it: half the base in 8 clips of 1 s.
+
+Steps of the four CNNs of `make bench-memory` took 83 ms with rooms and 55 without (2-core machine, CPU time).
+"""
+
 ROUNDING_SECS = 2e-7
 """Of one weight, each step of fine-tuning: `packing.rounded` takes 33 ms for 147,726 of them."""
 
 PASSES = 3
 """Forward, and backward twice as much."""
+
+_Stratum = tuple[str, int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,40 +58,76 @@ class RungEstimate:
 
 
 def estimate_rungs(trials: Sequence[Trial], *, config: SweepConfig, jobs: int) -> list[RungEstimate]:
-    """Work of every rung if nothing fails; which trials are promoted is unknown, so strata are averaged."""
-    strata: dict[tuple[str, int], list[Trial]] = collections.defaultdict(list)
+    """Work of every rung if nothing fails.
+
+    Which trials are promoted is unknown, so strata are averaged. The configuration that goes on with all its seeds is
+    taken for one of which no other seed would have been promoted.
+    """
+    members: dict[_Stratum, list[Trial]] = collections.defaultdict(list)
     for trial in trials:
-        strata[trial.instrument, trial.stratum].append(trial)
-    counts = {key: len(members) for key, members in strata.items()}
+        members[trial.instrument, trial.stratum].append(trial)
+    counts, replicas = {stratum: len(own) for stratum, own in members.items()}, _replicas(trials)
     estimates, done = [], 0
     for target in config.budget.rung_steps:
         steps = target - done
-        seconds = sum(
-            count * steps * sum(step_seconds(trial, config=config) for trial in strata[key]) / len(strata[key])
-            for key, count in counts.items()
-        )
+        seconds = sum(count * steps * _mean_secs(members[stratum], config) for stratum, count in counts.items())
         n_trials = sum(counts.values())
         seconds += TRIAL_SECS * n_trials
         estimates.append(RungEstimate(n_trials, n_trials * steps, seconds / jobs))
-        counts = {key: _promoted(count, config) for key, count in counts.items()}
+        counts = {
+            stratum: min(count, _promoted(count, config) + replicas.get(stratum, 0))
+            for stratum, count in counts.items()
+        }
         done = target
     return estimates
+
+
+def _replicas(trials: Sequence[Trial]) -> dict[_Stratum, int]:
+    """How many go on whatever their losses: the other seeds of an instrument's configuration with the most of them."""
+    families: dict[tuple[str, str], list[Trial]] = collections.defaultdict(list)
+    for trial in trials:
+        families[trial.instrument, trial.family].append(trial)
+    most = {instrument: own for (instrument, _), own in sorted(families.items(), key=lambda entry: len(entry[1]))}
+    return {(name, own[0].stratum): len(own) - 1 for name, own in most.items() if len(own) >= MIN_SEEDS}
+
+
+def _mean_secs(trials: Sequence[Trial], config: SweepConfig) -> float:
+    return sum(step_seconds(trial, config=config) for trial in trials) / len(trials)
 
 
 def estimate_students(trials: Sequence[Trial], *, config: SweepConfig, jobs: int) -> RungEstimate:
     """Work of distillation at most: all students that may be, of average size, every step as dear as on audio."""
     steps = config.distillation.steps or config.budget.rung_steps[-1]
     n_trials = config.distillation.students * len({trial.instrument for trial in trials})
-    mean_secs = sum(step_seconds(trial, config=config) for trial in trials) / len(trials)
-    seconds = n_trials * steps * mean_secs + TRIAL_SECS * n_trials
+    seconds = n_trials * steps * _mean_secs(trials, config) + TRIAL_SECS * n_trials
     return RungEstimate(n_trials, n_trials * steps, seconds / jobs)
 
 
-def estimate_tuning(n_models: int, trials: Sequence[Trial], *, config: SweepConfig) -> RungEstimate:
-    """Work of fine-tuning for one quantisation, which one process does, for models of average size of `trials`."""
+def estimate_tuning(n_models: int, trials: Sequence[Trial], *, config: SweepConfig, jobs: int) -> RungEstimate:
+    """Work of fine-tuning for one quantisation, for models of average size of `trials`."""
     steps = n_models * config.export.tuning_steps
-    each = [step_seconds(trial, config=config) + ROUNDING_SECS * trial.parameters for trial in trials]
-    return RungEstimate(n_models, steps, steps * sum(each) / len(each))
+    rounding = ROUNDING_SECS * sum(trial.parameters for trial in trials) / len(trials)
+    seconds = steps * (_mean_secs(trials, config) + rounding) + TRIAL_SECS * n_models
+    return RungEstimate(n_models, steps, seconds / jobs)
+
+
+def estimate_disk(trials: Sequence[Trial], *, config: SweepConfig, recorded_bytes: int) -> int:
+    """Bytes that a run writes at most: students and tuned models count as further trials, all as large as the largest.
+
+    Args:
+        trials: of the plan.
+        config: of the sweep.
+        recorded_bytes: size of the recordings.
+    """
+    n_students = estimate_students(trials, config=config, jobs=1).n_trials if config.distillation.enabled else 0
+    n_finalists = estimate_rungs(trials, config=config, jobs=1)[-1].n_trials + n_students
+    further = n_students + n_finalists * sum(one in TUNED_BITS for one in config.export.quantisations)
+    parameters = [trial.parameters for trial in trials]
+    return needed_bytes(
+        recorded_bytes=recorded_bytes,
+        n_trials=len(trials) + further,
+        parameters=sum(parameters) + further * max(parameters),
+    )
 
 
 def step_seconds(trial: Trial, *, config: SweepConfig) -> float:
@@ -90,16 +136,27 @@ def step_seconds(trial: Trial, *, config: SweepConfig) -> float:
     clip_secs = training.batch_size * training.clip_secs
     share = FIXED_SHARE + (1 - FIXED_SHARE) * len(training.fft_sizes) / REFERENCE_FFT_SIZES
     gflop = PASSES * trial.decoder_mflops * clip_secs / 1e3
-    return BASE_SECS * share * clip_secs / REFERENCE_CLIP_SECS + SECS_PER_GFLOP * gflop
+    room = ROOM_SECS_PER_SAMPLE * training.batch_size * room_samples(config) if trial.decoder.reverb_bands else 0.0
+    return BASE_SECS * share * clip_secs / REFERENCE_CLIP_SECS + SECS_PER_GFLOP * gflop + room
 
 
 def largest_group(trials: Sequence[Trial], *, config: SweepConfig) -> MemoryEstimate:
-    """Peak of the worker that needs most, without the recordings it holds."""
-    # Groups are the larger the fewer workers share the trials.
-    groups = side_by_side(trials, size=config.training.side_by_side, jobs=1)
+    """Peak of the worker that needs most, without the recordings it holds; anyone may become teacher of the smaller."""
+    largest = max(trials, key=lambda trial: trial.parameters)
+    rounds: list[tuple[list[Trial], Trial | None]] = [(list(trials), None)]
+    if config.distillation.enabled:
+        rounds.append(([trial for trial in trials if trial.parameters < largest.parameters], largest))
     estimates = [
-        estimate_memory([t.decoder for t in group], config=config, recorded_secs=0, groups=GROUPS_PER_PROCESS)
-        for group in groups
+        estimate_memory(
+            [trial.decoder for trial in group],
+            config=config,
+            recorded_secs=0,
+            groups=GROUPS_PER_PROCESS,
+            teacher=teacher.decoder if teacher else None,
+        )
+        for own, teacher in rounds
+        # Groups are the larger the fewer workers share the trials.
+        for group in side_by_side(own, size=config.training.side_by_side, jobs=1)
     ]
     return max(estimates, key=lambda estimate: estimate.worker)
 
@@ -115,4 +172,4 @@ def check_machine(trials: Sequence[Trial], *, config: SweepConfig, jobs: int) ->
 
 
 def _promoted(count: int, config: SweepConfig) -> int:
-    return min(count, max(config.budget.min_per_stratum, math.ceil(count / config.budget.eta)))
+    return max(config.budget.min_per_stratum, math.ceil(count / config.budget.eta))

@@ -201,7 +201,9 @@ def _evaluation(
         boards=places.boards,
         config=config,
     )
-    selector = ModelSelector(report=evaluator.outputs["report"], config=config)
+    selector = ModelSelector(
+        report=evaluator.outputs["report"], recordings=recordings.outputs["recordings"], config=config
+    )
     pusher = ModelPusher(
         selection=selector.outputs["selection"],
         blessing=selector.outputs["blessing"],

@@ -1,4 +1,4 @@
-"""The time of a sweep's rungs: the workers' own accounts, and what TFX took around them."""
+"""The time of a sweep's stages: the workers' own accounts, and what TFX took around them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Collection, Sequence
 
 from pipelines.lineage import History
-from tinytimbre.sweep.accounts import Bookkeeping, RungAccount, bookkeeping, read_accounts
+from tinytimbre.sweep.accounts import Bookkeeping, StageAccount, bookkeeping, read_accounts
 
 RUNG_NODES = ("SweepTrainer_", "RungPromoter_")
 
@@ -23,7 +23,7 @@ def sweep_bookkeeping(history: History, *, trials: pathlib.Path, trial_ids: Coll
     return bookkeeping(accounts, stages_secs=_around(accounts, history))
 
 
-def _around(accounts: Sequence[RungAccount], history: History) -> float:
+def _around(accounts: Sequence[StageAccount], history: History) -> float:
     """Seconds between the first start and the last end of a run's rungs in which no account was being kept.
 
     A run that was killed never said when it ended; its accounts count, what was around them is unknown.

@@ -9,6 +9,7 @@
        models/             published models, unless published elsewhere
        report.html         of the last run
        logs/               what TensorFlow, Beam and TFX had to say
+       tmp/                temporary files of the run at work
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ class Workspace:
         self.logs = self.root / "logs"
         self.models = self.root / "models"
         self.boards = self.root / "tensorboard"
+        self.temporary = self.root / "tmp"
 
     def require(self) -> Workspace:
         """The workspace itself, if a run has been started in it.

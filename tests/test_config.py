@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pathlib
+import re
+from typing import Any
 
 import pytest
 import yaml
 
-from tinytimbre.config import load_config
+from tinytimbre.config import config_from_json, load_config
 from tinytimbre.errors import TinyTimbreError
 from tinytimbre.sweep.space import expand
 
@@ -119,6 +121,71 @@ def test_an_unknown_key_deep_in_lists_and_sections_names_the_nearest(
     assert caught.value.cause == f"did you mean {nearest!r}?"
 
 
+IGNORED = [
+    ({"distillation": {"students": 4}}, "distillation.students"),
+    ({"distillation": {"control_share": 0.3, "steps": 10}}, "distillation.control_share"),
+    ({"export": {"quantisations": ["int4"], "tuning_steps": 100}}, "export.tuning_steps"),
+    ({"training": {"learning_rate": 0.01}, "search": {"space": {"learning_rate": [0.1]}}}, "training.learning_rate"),
+    (
+        {"training": {"learning_rate": 0.01}, "search": {"gru": {"learning_rate": [1]}, "cnn": {"learning_rate": [1]}}},
+        "training.learning_rate",
+    ),
+    ({"budget": {"rung_steps": [10], "eta": 2}}, "budget.eta"),
+    ({"budget": {"rung_steps": [10], "min_per_stratum": 2}}, "budget.min_per_stratum"),
+    ({"search": {"space": {"decoder": ["cnn"]}, "gru": {"width": [4]}}}, "search.gru"),
+    ({"search": {"space": {"decoder": ["gru"]}, "cnn": {"depth": [4]}}}, "search.cnn"),
+    ({"search": {"space": {"width": [4]}, "gru": {"width": [8]}, "cnn": {"width": [8]}}}, "search.space.width"),
+    ({"search": {"space": {"decoder": ["gru"], "width": [4]}, "gru": {"width": [8]}}}, "search.space.width"),
+    ({"search": {"cnn": {"decoder": ["gru"]}}}, "search.cnn.decoder"),
+    ({"search": {"gru": {"kernel_size": [3]}}}, "search.gru.kernel_size"),
+    ({"search": {"space": {"decoder": ["gru"], "kernel_size": [3]}}}, "search.space.kernel_size"),
+    ({"search": {"space": {"kernel_size": [2, 3]}}}, "search.space.kernel_size"),  # a cnn of depth 0 has none either
+    ({"search": {"space": {"depth": [2]}, "cnn": {"depth": [0], "kernel_size": [3]}}}, "search.cnn.kernel_size"),
+    (
+        {"search": {"space": {"depth": [2], "kernel_size": [2]}, "cnn": {"kernel_size": [3]}}},
+        "search.space.kernel_size",
+    ),
+    ({"search": {"include": [{"decoder": "gru", "width": 4, "kernel_size": 3}]}}, "kernel_size"),
+    ({"search": {"include": [{"decoder": "cnn", "width": 4, "kernel_size": 3}]}}, "kernel_size"),
+    ({"search": {"seed": 1}}, "search.seed"),
+    ({"kubeflow": {"pods": {"sweep_trainer": {"accelerators": 2}}}}, "accelerators"),
+]
+
+
+@pytest.mark.parametrize(("sections", "named"), IGNORED, ids=lambda value: value if isinstance(value, str) else "")
+def test_what_would_do_nothing_is_refused(tmp_path: pathlib.Path, sections: dict[str, Any], named: str) -> None:
+    search = {"space": {"input": ["loudness"]}, **sections.get("search", {})}
+    path = written(tmp_path, "", **{**sections, "search": search})
+    with pytest.raises(TinyTimbreError, match=f"{re.escape(named)}.* not used") as caught:
+        load_config(path)
+    assert "add" in str(caught.value) or "remove" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"distillation": {"enabled": False, "students": 9}},
+        {"distillation": {"enabled": True, "students": 9}},
+        {"export": {"quantisations": ["tuned3"], "tuning_steps": 100}},
+        {"training": {"learning_rate": 0.01}, "search": {"space": {}, "gru": {"learning_rate": [1]}}},
+        {
+            "training": {"learning_rate": 0.01},
+            "search": {"space": {"learning_rate": [1]}, "include": [{"decoder": "gru", "width": 4}]},
+        },
+        {"search": {"space": {"depth": [0, 2], "kernel_size": [2, 3], "width": [4]}, "gru": {"width": [8]}}},
+        {"search": {"space": {}, "include": [{"decoder": "cnn", "width": 4, "depth": 2, "kernel_size": 2}]}},
+        {"search": {"space": {}, "method": "sobol", "trials": 4, "seed": 7}},
+        {"kubeflow": {"pods": {"sweep_trainer": {"accelerator": "nvidia.com/gpu", "accelerators": 2}}}},
+    ],
+)
+def test_what_does_something_is_taken_and_read_back_as_it_was(tmp_path: pathlib.Path, sections: dict[str, Any]) -> None:
+    """The resolved configuration, which names every key, is as valid as the one that was written."""
+    config = load_config(written(tmp_path, "", **sections))
+    assert config_from_json(config.to_json()) == config
+    (tmp_path / "resolved.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+    assert load_config(tmp_path / "resolved.yaml") == config
+
+
 @pytest.mark.parametrize(
     ("scale", "steps", "students"),
     [(1, (4, 12, 36), 10), (0.5, (2, 6, 18), 5), (0.01, (1, 2, 3), 1), (2.5, (10, 30, 90), 25)],
@@ -126,7 +193,7 @@ def test_an_unknown_key_deep_in_lists_and_sections_names_the_nearest(
 def test_a_scaled_budget_still_grows(
     tmp_path: pathlib.Path, scale: float, steps: tuple[int, ...], students: int
 ) -> None:
-    path = written(tmp_path, "", budget={"rung_steps": [4, 12, 36]}, distillation={"steps": 10})
+    path = written(tmp_path, "", budget={"rung_steps": [4, 12, 36]}, distillation={"enabled": True, "steps": 10})
     scaled = load_config(path).with_budget_scaled(scale)
     assert scaled.budget.rung_steps == steps
     assert scaled.distillation.steps == students

@@ -19,6 +19,7 @@ from typing import Any, Literal, Self
 import pydantic
 import yaml
 
+from tinytimbre import ignored_settings
 from tinytimbre.errors import TinyTimbreError
 from tinytimbre.kubeflow_config import KubeflowConfig
 from tinytimbre.section import Section
@@ -116,6 +117,11 @@ class SearchConfig(Section):
                 )
         return included
 
+    @pydantic.model_validator(mode="after")
+    def _nothing_ignored(self) -> Self:
+        ignored_settings.check_search(self)
+        return self
+
 
 def _check_search_keys(keys: Iterable[str]) -> None:
     for key in keys:
@@ -165,6 +171,13 @@ class BudgetConfig(Section):
             raise ValueError(f"rung_steps must be positive and grow, got {list(steps)}")
         return steps
 
+    @pydantic.model_validator(mode="after")
+    def _nothing_ignored(self) -> Self:
+        defaults = (BudgetConfig.model_fields["eta"].default, BudgetConfig.model_fields["min_per_stratum"].default)
+        n_rungs = len(self.rung_steps)
+        ignored_settings.check_promotion(self.eta, self.min_per_stratum, defaults=defaults, n_rungs=n_rungs)
+        return self
+
 
 class DistillationConfig(Section):
     """Teacher to student: smaller finalists are trained once more, beginning with the best finalist's controls."""
@@ -175,6 +188,11 @@ class DistillationConfig(Section):
     control_share: float = pydantic.Field(
         0.5, gt=0, le=1, description="of the steps that learn the teacher's controls; the others learn from audio"
     )
+
+    @pydantic.model_validator(mode="after")
+    def _nothing_ignored(self) -> Self:
+        ignored_settings.check_distillation(self.model_fields_set)
+        return self
 
 
 class GateConfig(Section):
@@ -218,6 +236,12 @@ class ExportConfig(Section):
     def _each_once(cls, quantisations: tuple[Quantisation, ...]) -> tuple[Quantisation, ...]:
         return tuple(dict.fromkeys(quantisations))
 
+    @pydantic.model_validator(mode="after")
+    def _nothing_ignored(self) -> Self:
+        default, given = ExportConfig.model_fields["tuning_steps"].default, self.quantisations
+        ignored_settings.check_tuning(self.tuning_steps, default=default, quantisations=given, tuned=TUNED_BITS)
+        return self
+
 
 class SweepConfig(Section):
     """Everything that defines a sweep; `load_config` reads it from YAML."""
@@ -249,6 +273,12 @@ class SweepConfig(Section):
                 "sample_rate_hz / frame_rate_hz must be whole, got "
                 f"{self.audio.sample_rate_hz} / {self.features.frame_rate_hz:g} = {hop:g}"
             )
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _nothing_ignored(self) -> Self:
+        default = TrainingConfig.model_fields["learning_rate"].default
+        ignored_settings.check_learning_rate(self.training.learning_rate, default=default, search=self.search)
         return self
 
     def with_budget_scaled(self, scale: float) -> SweepConfig:

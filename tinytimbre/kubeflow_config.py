@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
 import pydantic
 
+from tinytimbre import ignored_settings
 from tinytimbre.section import Section
 
 KUBERNETES_NAME = r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$"
@@ -20,6 +21,11 @@ class PodConfig(Section):
         None, pattern=r"^[a-z0-9.-]+/[A-Za-z0-9._-]+$", description="nvidia.com/gpu"
     )
     accelerators: int = pydantic.Field(1, ge=1)
+
+    @pydantic.model_validator(mode="after")
+    def _nothing_ignored(self) -> Self:
+        ignored_settings.check_accelerators(self.accelerators, accelerator=self.accelerator)
+        return self
 
 
 class PodsConfig(Section):

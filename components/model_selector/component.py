@@ -1,4 +1,4 @@
-"""ModelSelector: `SweepReport` → `Selection` and `ModelBlessing`."""
+"""ModelSelector: `SweepReport`, `Recordings` → `Selection` and `ModelBlessing`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tfx.types.channel import BaseChannel, Channel
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 from tfx.types.standard_artifacts import ModelBlessing
 
-from components.artifacts import Selection, SweepReport
+from components.artifacts import Recordings, Selection, SweepReport
 from components.model_selector.executor import Executor
 from components.scope import scoped
 from components.versions import code_version
@@ -22,7 +22,10 @@ class ModelSelectorSpec(ComponentSpec):
         "config": ExecutionParameter(type=str),
         "code_version": ExecutionParameter(type=str),
     }
-    INPUTS = {"report": ChannelParameter(type=SweepReport)}  # noqa: RUF012
+    INPUTS = {  # noqa: RUF012
+        "report": ChannelParameter(type=SweepReport),
+        "recordings": ChannelParameter(type=Recordings),
+    }
     OUTPUTS = {  # noqa: RUF012
         "selection": ChannelParameter(type=Selection),
         "blessing": ChannelParameter(type=ModelBlessing),
@@ -34,6 +37,7 @@ class ModelSelector(BaseComponent):
 
     Inputs:
         report: `components.SweepReport`.
+        recordings: `components.Recordings`, for the report to say what was left out.
 
     Outputs:
         selection: `components.Selection`: the tables with verdicts and sounds, and ``report.html``.
@@ -43,10 +47,11 @@ class ModelSelector(BaseComponent):
     SPEC_CLASS = ModelSelectorSpec
     EXECUTOR_SPEC = ExecutorClassSpec(Executor)
 
-    def __init__(self, *, report: BaseChannel, config: SweepConfig) -> None:
+    def __init__(self, *, report: BaseChannel, recordings: BaseChannel, config: SweepConfig) -> None:
         super().__init__(
             ModelSelectorSpec(
                 report=report,
+                recordings=recordings,
                 config=scoped(config, "name", "seed", "gates"),
                 code_version=code_version(
                     "tinytimbre.quality",

@@ -12,6 +12,7 @@ from tfx.dsl.components.base.base_executor import BaseExecutor
 from components.channels import Artifacts, folder, only
 from components.names import REPORT
 from components.sweep_report import audio_clips
+from tinytimbre.audio.recording import RecordingSet
 from tinytimbre.config import SweepConfig, config_from_json
 from tinytimbre.quality.gates import judge
 from tinytimbre.quality.verdict import Verdict
@@ -21,7 +22,7 @@ from tinytimbre.report.tables import OPINION_COLUMN, SweepTables, candidates_of
 
 
 class Executor(BaseExecutor):
-    """`SweepReport` → `Selection`, `ModelBlessing`."""
+    """`SweepReport`, `Recordings` → `Selection`, `ModelBlessing`."""
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Mapping[str, Any]) -> None:  # noqa: N802
         """Judges, and writes tables and page."""
@@ -34,7 +35,8 @@ class Executor(BaseExecutor):
         candidates = tables.candidates.assign(**{OPINION_COLUMN: opinion})
         judged = dataclasses.replace(tables, candidates=candidates, verdicts=verdicts, audio=clips)
         judged.save(output)
-        write_report(judged, output=output / REPORT, title=f"TinyTimbre: {config.name}")
+        recordings = RecordingSet.load(folder(input_dict, "recordings"))
+        write_report(judged, output=output / REPORT, title=f"TinyTimbre: {config.name}", recordings=recordings)
         chosen = {name: verdict.chosen for name, verdict in verdicts.items() if verdict.chosen}
         only(output_dict, "selection").set_string_custom_property("chosen", json.dumps(chosen, sort_keys=True))
         blessing = only(output_dict, "blessing")

@@ -18,7 +18,7 @@ from components.quality_evaluator.store import EvaluationStore, baseline_key, ev
 from components.quality_evaluator.tables import sweep_tables
 from components.resources import jobs
 from components.sweep_report import RENDERINGS, original_path, rendering_path, sound_files
-from components.web_models import WebModel, load_models
+from components.web_models import WebModel, load_failures, load_models
 from tinytimbre.config import SweepConfig, config_from_json
 from tinytimbre.features.artifact import load_index
 from tinytimbre.progress import track
@@ -42,7 +42,10 @@ class Executor(BaseExecutor):
         plan, trials = SweepPlan.load(folder(input_dict, "plan")), TrialStore(exec_properties["store"])
         version = exec_properties["code_version"]
         baselines = _baselines(takes, features=features, code_version=version, store=store, config=config)
-        tables = sweep_tables(plan, store=trials, models=models, evaluations=evaluations, baselines=baselines)
+        failures = load_failures(bundles)
+        tables = sweep_tables(
+            plan, store=trials, models=models, failures=failures, evaluations=evaluations, baselines=baselines
+        )
         tables.save(output)
         _save_sounds(models, keys=keys, takes=takes, store=store, output=output)
         boards = pathlib.Path(exec_properties["boards"])

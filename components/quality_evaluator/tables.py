@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from components.quality_evaluator.evaluation import Evaluation
-from components.web_models import WebModel
+from components.web_models import FailedModel, WebModel
 from tinytimbre.quality.baseline import BASELINE
 from tinytimbre.quality.verdict import SANITY
 from tinytimbre.report.tables import (
@@ -30,6 +30,7 @@ def sweep_tables(
     *,
     store: TrialStore,
     models: Sequence[WebModel],
+    failures: Sequence[FailedModel],
     evaluations: Mapping[str, Evaluation],
     baselines: Mapping[str, Evaluation],
 ) -> SweepTables:
@@ -41,7 +42,7 @@ def sweep_tables(
             (_trial_row(trial, plan=plan, store=store) for trial in plan.trials),
             (*TRIAL_COLUMNS, *TRIAL_DETAIL_COLUMNS),
         ),
-        candidates=_candidates(plan, models=models, evaluations=evaluations, clips=clips),
+        candidates=_candidates(plan, models=models, failures=failures, evaluations=evaluations, clips=clips),
         clips=clips,
         curves=_table(_curve_rows(plan, store=store), CURVE_COLUMNS),
         verdicts={},
@@ -99,9 +100,14 @@ def _baseline_rows(baselines: Mapping[str, Evaluation]) -> Iterable[dict[str, An
 
 
 def _candidates(
-    plan: SweepPlan, *, models: Sequence[WebModel], evaluations: Mapping[str, Evaluation], clips: pd.DataFrame
+    plan: SweepPlan,
+    *,
+    models: Sequence[WebModel],
+    failures: Sequence[FailedModel],
+    evaluations: Mapping[str, Evaluation],
+    clips: pd.DataFrame,
 ) -> pd.DataFrame:
-    rows = []
+    rows: list[dict[str, Any]] = []
     for model in models:
         trial, evaluation = plan.trial(model.trial_id), evaluations[model.candidate_id]
         rows.append(
@@ -117,6 +123,10 @@ def _candidates(
                 **{name: evaluation.sanity.get(name) for name in SANITY},
             }
         )
+    for failure in failures:
+        trial = plan.trial(failure.trial_id)
+        known = {"parameters": trial.parameters, "decoder_mflops": trial.decoder_mflops, "family": trial.family}
+        rows.append({**failure.model_dump(), **known, "status": "failed"})
     columns = [column for column in CANDIDATE_COLUMNS if column not in METRIC_COLUMNS]
     return _table(rows, (*columns, "reason", "family", *SANITY)).join(metric_means(clips), on="candidate_id")
 

@@ -43,7 +43,7 @@ class TfjsExporter(BaseComponent):
         finalists: `components.Trials` of the last rung, and of the students where there are any.
 
     Outputs:
-        models: `components.WebModels`.
+        models: `components.WebModels`; what could not be fine-tuned is listed beside them with the reason.
     """
 
     SPEC_CLASS = TfjsExporterSpec

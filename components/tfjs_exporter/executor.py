@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tfx.dsl.components.base.base_executor import BaseExecutor
 
 from components.channels import Artifacts, folder, only
+from components.resources import jobs
 from components.scope import configuration
 from components.trial_results import load_survivors
-from components.web_models import WebModel, save_models
+from components.web_models import FailedModel, WebModel, candidate_id, save_failures, save_models
 from tinytimbre.audio.recording import RecordingSet
 from tinytimbre.config import TUNED_BITS, Quantisation, SweepConfig
+from tinytimbre.errors import TinyTimbreError
 from tinytimbre.export.bundle import export_bundle
 from tinytimbre.export.settings import BundleSettings, DataLicence, make_settings
 from tinytimbre.export.size import measure_bundle
@@ -25,6 +28,8 @@ from tinytimbre.sweep.tuning import tune_trials, tuned_decoder
 if TYPE_CHECKING:
     from tinytimbre.decoders import Decoder
 
+LOGGER = logging.getLogger("tinytimbre.export")
+
 
 class Executor(BaseExecutor):
     """Finalists → `WebModels`."""
@@ -35,16 +40,53 @@ class Executor(BaseExecutor):
         plan, output = SweepPlan.load(folder(input_dict, "plan")), folder(output_dict, "models")
         finalists = [plan.trial(trial_id) for trial_id in load_survivors(folder(input_dict, "finalists"))]
         store = TrialStore(exec_properties["store"])
-        for quantisation in _tuned(config):
-            features = str(folder(input_dict, "features"))
-            tune_trials(finalists, quantisation=quantisation, features_dir=features, store=store, config=config)
-        models = []
+        failures = _tune(finalists, features_dir=str(folder(input_dict, "features")), store=store, config=config)
+        lost = {failure.candidate_id for failure in failures}
+        models: list[WebModel] = []
         for trial in track(finalists, label="export", unit="models"):
-            for decoder, quantisations in _decoders(trial, store=store, config=config):
+            for decoder, quantisations in _decoders(trial, store=store, config=config, lost=lost):
                 settings = _settings(trial, decoder=decoder, config=config, input_dict=input_dict)
                 models += _export(decoder, settings=settings, quantisations=quantisations, output=output)
+        _require_model(models, failures)
         save_models(models, output)
+        save_failures(failures, output)
         only(output_dict, "models").set_int_custom_property("n_models", len(models))
+        only(output_dict, "models").set_int_custom_property("n_failed", len(failures))
+
+
+def _tune(
+    finalists: Sequence[Trial], *, features_dir: str, store: TrialStore, config: SweepConfig
+) -> list[FailedModel]:
+    """Fine-tunes for every quantisation that asks for it; gives what failed, which is left out."""
+    failures = []
+    for quantisation in _tuned(config):
+        results = tune_trials(
+            finalists, quantisation=quantisation, features_dir=features_dir, store=store, config=config, jobs=jobs()
+        )
+        for trial, result in zip(finalists, results, strict=True):
+            if result.status == "failed":
+                name = candidate_id(trial.trial_id, quantisation)
+                LOGGER.warning("%s is left out: its fine-tuning failed: %s", name, result.reason)
+                failures.append(
+                    FailedModel(
+                        candidate_id=name,
+                        trial_id=trial.trial_id,
+                        instrument=trial.instrument,
+                        quantisation=quantisation,
+                        reason=f"fine-tuning failed: {result.reason}",
+                    )
+                )
+    return failures
+
+
+def _require_model(models: Sequence[WebModel], failures: Sequence[FailedModel]) -> None:
+    if not models:
+        raise TinyTimbreError(
+            "at least one finalist must be exported",
+            got=f"none of {len(failures)}",
+            cause="; ".join(sorted({failure.reason for failure in failures})[:3]),
+            remedy="remove the cause, or add a quantisation to export.quantisations that needs no fine-tuning",
+        )
 
 
 def _settings(trial: Trial, *, decoder: Decoder, config: SweepConfig, input_dict: Artifacts) -> BundleSettings:
@@ -64,13 +106,13 @@ def _settings(trial: Trial, *, decoder: Decoder, config: SweepConfig, input_dict
 
 
 def _decoders(
-    trial: Trial, *, store: TrialStore, config: SweepConfig
+    trial: Trial, *, store: TrialStore, config: SweepConfig, lost: Collection[str]
 ) -> Iterator[tuple[Decoder, Sequence[Quantisation]]]:
-    """The trained decoder with its plain quantisations, then each tuned one; a room is tuned along."""
+    """The trained decoder with its plain quantisations, then each tuned one but those `lost`; a room is tuned along."""
     plain = [quantisation for quantisation in config.export.quantisations if quantisation not in TUNED_BITS]
     if plain:
         yield store.load_decoder(trial.trial_id), plain
-    for quantisation in _tuned(config):
+    for quantisation in (one for one in _tuned(config) if candidate_id(trial.trial_id, one) not in lost):
         yield tuned_decoder(trial.trial_id, quantisation=quantisation, store=store, config=config), [quantisation]
 
 
@@ -85,7 +127,7 @@ def _export(
     bundles = export_bundle(decoder, settings=settings, quantisations=quantisations, output=output / trial_id)
     return [
         WebModel(
-            candidate_id=f"{trial_id}-{bundle.quantisation}",
+            candidate_id=candidate_id(trial_id, bundle.quantisation),
             trial_id=trial_id,
             instrument=settings.instrument,
             quantisation=bundle.quantisation,

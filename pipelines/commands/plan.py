@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Plans with the instruments of the recordings folder, without reading a recording."""
-    from pipelines.estimate import check_machine
+    from pipelines.estimate import check_machine, estimate_disk
     from pipelines.recordings import take_inventory
     from pipelines.terminal import results_console
     from tinytimbre.sweep.plan import plan_sweep
@@ -45,6 +45,8 @@ def run(args: argparse.Namespace) -> int:
         highlight=False,
     )
     console.print(_memory(plan, config, jobs), highlight=False)
+    disk = estimate_disk(plan.trials, config=config, recorded_bytes=inventory.n_bytes)
+    console.print(f"Disk: about {disk / 1e9:.1f} GB at most.", highlight=False)
     check_machine(plan.trials, config=config, jobs=jobs)
     return 0
 
@@ -113,7 +115,7 @@ def _rungs(plan: SweepPlan, config: SweepConfig, jobs: int) -> rich.table.Table:
         table.add_row(*row)
     n_models = sum(estimate.n_trials for estimate in estimates[len(plan.rungs) - 1 :])
     for quantisation in (one for one in config.export.quantisations if one in TUNED_BITS):
-        estimates.append(estimate_tuning(n_models, plan.trials, config=config))
+        estimates.append(estimate_tuning(n_models, plan.trials, config=config, jobs=jobs))
         most, steps = estimates[-1], str(config.export.tuning_steps)
         row = (quantisation, steps, f"≤ {most.n_trials}", f"≤ {most.steps:,}", f"≤ {_duration(most.seconds)}")
         table.add_row(*row)

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from components.model_pusher.publishing import FinishedSweep
+    from tinytimbre.quality.verdict import Verdict
+
+ACCEPTED = ("chosen", "confirmed")
+"""Stages of a verdict at which a model has passed every gate."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trial",
         metavar="ID",
-        help="start of the id of a trial or model, such as 1a2b-uint8 (default: the chosen one)",
+        help="start of the id of a trial, of which the smallest accepted model is meant, or with a quantisation, such "
+        "as 1a2b-uint8, that very model (default: the chosen one)",
     )
     parser.add_argument("--to", required=True, type=pathlib.Path, metavar="DIR")
     parser.add_argument("--yes", action="store_true", help="really publish")
@@ -52,10 +57,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def choose(sweep: FinishedSweep, *, instrument: str, trial: str | None) -> str:
-    """Candidate id that is meant; of a trial's models the smallest that was evaluated.
+    """Candidate id that is meant; of a trial's models the smallest that was accepted, unless one is named.
 
     Raises:
-        TinyTimbreError: no such instrument or trial, or the sweep chose none and none is named.
+        TinyTimbreError: no such instrument or trial, the sweep chose none and none is named, or none of the named
+            trial's models was accepted.
     """
     candidates = sweep.tables.candidates
     own = candidates[(candidates["instrument"] == instrument) & (candidates["status"] == "evaluated")]
@@ -81,7 +87,23 @@ def choose(sweep: FinishedSweep, *, instrument: str, trial: str | None) -> str:
             got=f"{trial}, which is the start of {named['trial_id'].nunique()}",
             remedy=f"there are: {', '.join(sorted(set(own['trial_id'])))}",
         )
-    return str(named["candidate_id"].iloc[0])
+    if "-" in trial:
+        return str(named["candidate_id"].iloc[0])
+    return _accepted(list(named["candidate_id"]), verdict=sweep.tables.verdicts[instrument])
+
+
+def _accepted(candidate_ids: list[str], *, verdict: Verdict) -> str:
+    """The first of a trial's models that passed every gate."""
+    outcomes = {outcome.candidate_id: outcome for outcome in verdict.outcomes}
+    for candidate_id in candidate_ids:
+        if candidate_id in outcomes and outcomes[candidate_id].stage in ACCEPTED:
+            return candidate_id
+    reasons = [f"{one}: {outcomes[one].reason}" for one in candidate_ids if one in outcomes]
+    raise TinyTimbreError(
+        "--trial without a quantisation publishes the smallest model of the trial that was accepted",
+        got="none was; " + "; ".join(reasons),
+        remedy=f"to publish one all the same, name it with its quantisation: --trial {candidate_ids[0]}",
+    )
 
 
 def _matching(candidates: pd.DataFrame, trial: str) -> pd.DataFrame:

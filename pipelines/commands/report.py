@@ -35,7 +35,8 @@ def run(args: argparse.Namespace) -> int:
     _check_outputs(output, args.figure)
     with terminal(verbose=args.verbose) as screen:
         found = outcome(History.read(workspace.metadata))
-        write_report(found.tables, output=output, title=f"TinyTimbre: {load_config(workspace.config).name}")
+        title = f"TinyTimbre: {load_config(workspace.config).name}"
+        write_report(found.tables, output=output, title=title, recordings=found.sweep.recordings)
         screen.results.print(str(output), markup=False, highlight=False, soft_wrap=True)
         if args.figure:
             write_figure(found.tables, output=args.figure)

@@ -9,14 +9,13 @@ import time
 from typing import TYPE_CHECKING
 
 from pipelines.commands import options
-from pipelines.workspace import Workspace, make_folder, needed_bytes
+from pipelines.workspace import Workspace, make_folder
 from tinytimbre.config import SweepConfig
 
 if TYPE_CHECKING:
     from pipelines.lineage import History
     from pipelines.recordings import Inventory
     from pipelines.terminal import Screen
-    from tinytimbre.sweep.plan import SweepPlan
 
 NOTHING_ACCEPTABLE = 3
 
@@ -29,8 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Checks what can be checked at once, then runs the pipeline; the same command continues what was interrupted."""
-    from pipelines.estimate import check_machine
+    from pipelines.estimate import check_machine, estimate_disk
     from pipelines.recordings import take_inventory
+    from pipelines.temporary import temporary_folder
     from pipelines.terminal import terminal
     from tinytimbre.sweep.plan import plan_sweep
 
@@ -40,8 +40,9 @@ def run(args: argparse.Namespace) -> int:
     check_machine(plan.trials, config=config, jobs=jobs)
     workspace = options.workspace(args, config)
     publish_to = args.publish_to or workspace.models
-    with workspace.locked():
-        workspace.check_room(needed_bytes=_room(plan, inventory))
+    with workspace.locked(), temporary_folder(workspace.temporary):
+        needed = estimate_disk(plan.trials, config=config, recorded_bytes=inventory.n_bytes)
+        workspace.check_room(needed_bytes=needed)
         make_folder(publish_to, purpose="the place to publish to")
         workspace.record(config)
         log = workspace.logs / f"{time.strftime('%Y%m%d-%H%M%S')}.log"
@@ -58,11 +59,6 @@ def run(args: argparse.Namespace) -> int:
                 jobs=jobs,
             )
         return _conclude(history, workspace)
-
-
-def _room(plan: SweepPlan, inventory: Inventory) -> int:
-    parameters = sum(trial.parameters for trial in plan.trials)
-    return needed_bytes(recorded_bytes=inventory.n_bytes, n_trials=len(plan.trials), parameters=parameters)
 
 
 def _announce(screen: Screen, config: SweepConfig, inventory: Inventory, workspace: Workspace) -> None:

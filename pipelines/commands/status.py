@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     import rich.console
 
     from pipelines.lineage import History
-    from tinytimbre.sweep import SweepPlan, TrialStore
+    from tinytimbre.sweep import RungResult, SweepPlan, TrialStore
+    from tinytimbre.sweep.store import TuningResult
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,22 +61,31 @@ def _stages(history: History, console: rich.console.Console, *, active: bool) ->
 
 
 def _trials(store: TrialStore, console: rich.console.Console) -> None:
-    """Counts per rung over everything in the trial store."""
+    """Counts per stage over everything in the trial store."""
     import rich.table
 
-    counts: dict[int, collections.Counter[str]] = collections.defaultdict(collections.Counter)
-    seconds: dict[int, float] = collections.defaultdict(float)
+    results: dict[str, list[RungResult | TuningResult]] = collections.defaultdict(list)
     trial_ids = store.trial_ids()
     for trial_id in trial_ids:
         for result in store.results(trial_id):
-            counts[result.rung][result.status] += 1
-            seconds[result.rung] += result.train_seconds
-    table = rich.table.Table("rung", "done", "failed", "training, s", title="Trials", title_justify="left")
-    for rung in sorted(counts):
-        table.add_row(str(rung), str(counts[rung]["done"]), str(counts[rung]["failed"]), f"{seconds[rung]:.0f}")
+            student = store.trial(trial_id).distillation is not None
+            results["distillation" if student else f"rung {result.rung}"].append(result)
+        for tuned in store.tuning_results(trial_id):
+            results[f"fine-tuning, {tuned.key.partition('-')[0]}"].append(tuned)
+    table = rich.table.Table("stage", "done", "failed", "training, s", title="Trials", title_justify="left")
+    for stage in sorted(results, key=_stage_order):
+        own = results[stage]
+        done, failed = (str(sum(result.status == status for result in own)) for status in ("done", "failed"))
+        table.add_row(stage, done, failed, f"{sum(result.train_seconds for result in own):.0f}")
     console.print(table)
     running = sum(store.is_locked(trial_id) for trial_id in trial_ids)
     console.print(f"{len(trial_ids)} trials, {running} running", highlight=False)
+
+
+def _stage_order(stage: str) -> tuple[bool, bool, int, str]:
+    """Rungs by number, then distillation, then fine-tuning."""
+    rung = stage.removeprefix("rung ")
+    return stage.startswith("fine-tuning"), not rung.isdigit(), int(rung) if rung.isdigit() else 0, stage
 
 
 def _plan(history: History) -> SweepPlan | None:
@@ -119,14 +129,14 @@ def _time(plan: SweepPlan, history: History, workspace: Workspace, console: rich
         console.print("no account of the time: trained by an earlier version, or not at all", highlight=False)
         return
     total = sum(found.seconds.values())
-    table = rich.table.Table("workers' time in the rungs", title="Where the time went", title_justify="left")
+    table = rich.table.Table("workers' time in training", title="Where the time went", title_justify="left")
     for name in ("seconds", "share"):
         table.add_column(name, justify="right")
     for part, secs in sorted(found.seconds.items(), key=lambda item: -item[1]):
         table.add_row(PARTS[part], f"{secs:.1f}", f"{secs / total:.1%}")
     console.print(table)
-    walls = ", ".join(f"rung {rung}: {secs:.0f} s" for rung, secs in sorted(found.wall_secs.items()))
-    console.print(f"wall time of {walls}", highlight=False)
+    for stage, secs in found.wall_secs.items():
+        console.print(f"wall time of {stage}: {secs:.0f} s", highlight=False)
     console.print(found.words(), highlight=False, soft_wrap=True)
 
 

@@ -29,7 +29,7 @@ from pipelines.kubeflow.names import renamed
 from pipelines.kubeflow.platform import platform_document
 from pipelines.local_runner import beam_args
 from pipelines.pipeline import Places, create_pipeline
-from tinytimbre.config import SweepConfig
+from tinytimbre.config import TUNED_BITS, SweepConfig
 from tinytimbre.errors import TinyTimbreError
 from tinytimbre.kubeflow_config import KubeflowConfig, PodConfig
 from tinytimbre.sweep.plan import plan_sweep
@@ -226,14 +226,17 @@ def _check_size(compiled: CompiledPipeline) -> None:
 
 def _check_memory(config: SweepConfig) -> None:
     """A pod that outgrows its limit is killed, again at every retry."""
-    pod = config.kubeflow.pods.sweep_trainer
     trials = plan_sweep(config, fingerprints={"any": ""}).trials  # alike for every instrument
     estimate = largest_group(trials, config=config)
-    needed_gb = (PIPELINE_BYTES + estimate.all_workers(pod.cpus)) / 1e9
-    if needed_gb > pod.memory_gb:
-        raise TinyTimbreError(
-            "the processes of a pod must fit into its memory",
-            got=f"about {needed_gb:.1f} GB for {pod.cpus} workers at {estimate.worker / 1e9:.1f} GB and the pipeline, "
-            f"{pod.memory_gb:g} GB in kubeflow.pods.sweep_trainer",
-            remedy="raise its memory_gb or lower its cpus",
-        )
+    pods = {"sweep_trainer": config.kubeflow.pods.sweep_trainer}
+    if not set(TUNED_BITS).isdisjoint(config.export.quantisations):
+        pods["tfjs_exporter"] = config.kubeflow.pods.tfjs_exporter  # fine-tunes
+    for name, pod in pods.items():
+        needed_gb = (PIPELINE_BYTES + estimate.all_workers(pod.cpus)) / 1e9
+        if needed_gb > pod.memory_gb:
+            raise TinyTimbreError(
+                "the processes of a pod must fit into its memory",
+                got=f"about {needed_gb:.1f} GB for {pod.cpus} workers at {estimate.worker / 1e9:.1f} GB and the "
+                f"pipeline, {pod.memory_gb:g} GB in kubeflow.pods.{name}",
+                remedy="raise its memory_gb or lower its cpus",
+            )

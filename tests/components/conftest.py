@@ -31,7 +31,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
         "TfjsExporter", {**common, **made["RecordingExampleGen"], "finalists": survivors["survivors"]}
     )
     made["QualityEvaluator"] = bench.run("QualityEvaluator", {**common, **made["TfjsExporter"]})
-    made["ModelSelector"] = bench.run("ModelSelector", made["QualityEvaluator"])
+    made["ModelSelector"] = bench.run("ModelSelector", {**made["QualityEvaluator"], **made["RecordingExampleGen"]})
     made["ModelPusher"] = bench.run(
         "ModelPusher", {**made["ModelSelector"], **made["TfjsExporter"], **made["RecordingExampleGen"]}
     )

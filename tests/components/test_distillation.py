@@ -27,7 +27,7 @@ def _config(*, enabled: bool = True) -> SweepConfig:
     space = {"decoder": ["gru"], "input": ["loudness"], "harmonics": [1, 8], "noise_bands": [9], "width": [4]}
     changes = {
         "search": {"space": space},
-        "budget": {"rung_steps": [10], "strata": 1, "min_per_stratum": 2},
+        "budget": {"rung_steps": [10], "strata": 1},
         "export": {"quantisations": ["uint8"]},
         "distillation": {"enabled": enabled, "steps": 12},
     }
@@ -54,7 +54,7 @@ def distilled(finished: Finished) -> Finished:
     finalists = {"finalists": made["RungPromoter_distil"]["survivors"]}
     made["TfjsExporter"] = bench.run("TfjsExporter", {**recordings, **features, **plan, **finalists})
     made["QualityEvaluator"] = bench.run("QualityEvaluator", {**features, **plan, **made["TfjsExporter"]})
-    made["ModelSelector"] = bench.run("ModelSelector", made["QualityEvaluator"])
+    made["ModelSelector"] = bench.run("ModelSelector", {**made["QualityEvaluator"], **made["RecordingExampleGen"]})
     return Finished(bench, made)
 
 

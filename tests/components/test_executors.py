@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pathlib
 
 import numpy as np
 import pytest
+import rich.console
 from bench import NOTES, Bench, Finished
+from tfx.types.artifact import Artifact
 
 from components.resources import JOBS_VARIABLE, jobs
 from components.trial_results import load_results, load_survivors
-from components.web_models import load_models
+from components.web_models import load_failures, load_models
 from tinytimbre.audio.recording import RecordingSet
 from tinytimbre.errors import TinyTimbreError
 from tinytimbre.export.bundle import validate_bundle
@@ -22,7 +25,10 @@ from tinytimbre.features.examples import SPLITS, read_features
 from tinytimbre.quality.baseline import BASELINE
 from tinytimbre.quality.verdict import SANITY
 from tinytimbre.report.tables import SweepTables
+from tinytimbre.report.terminal import front_table
 from tinytimbre.sweep import SweepPlan, TrialStore
+
+RUNS_WITHOUT_MEMORY, RUNS_WITHOUT_MODEL = 300, 400
 
 
 def test_recordings_are_checked_and_counted(finished: Finished) -> None:
@@ -119,6 +125,51 @@ def test_finalists_are_exported_in_every_quantisation(finished: Finished) -> Non
         assert measure_bundle(folder / model.path) == model.size
 
 
+def test_finalists_that_cannot_be_tuned_are_left_out_with_the_reason(finished: Finished) -> None:
+    """A worker that may use less than TensorFlow itself does ends at once; the other quantisations need none."""
+    config = finished.bench.config
+    budget = config.budget.model_copy(update={"worker_memory_mb": 100})
+    export = config.export.model_copy(update={"tuning_steps": 5})  # which nobody has tuned for yet
+    poor = Bench(
+        finished.bench.folder, config.model_copy(update={"budget": budget, "export": export}), runs=RUNS_WITHOUT_MEMORY
+    )
+    made, finalists = finished.outputs, finished.outputs["RungPromoter_rung1"]["survivors"]
+    common = {**made["FeatureExtractor"], **made["SweepPlanner"]}
+    exported = poor.run("TfjsExporter", {**common, **made["RecordingExampleGen"], "finalists": finalists})
+    folder, n_finalists = pathlib.Path(exported["models"].uri), len(load_survivors(pathlib.Path(finalists.uri)))
+    assert {model.quantisation for model in load_models(folder)} == {"float32", "float16", "uint8", "int4"}
+    lost = load_failures(folder)
+    assert [failure.quantisation for failure in lost] == ["tuned3"] * n_finalists
+    assert all("out of memory beyond 100 MB" in failure.reason for failure in lost)
+    assert exported["models"].get_int_custom_property("n_failed") == n_finalists
+    report = poor.run("QualityEvaluator", {**common, **exported})
+    candidates = SweepTables.load(pathlib.Path(report["report"].uri)).candidates
+    assert dict(zip(candidates["quantisation"], candidates["status"], strict=True)) == {
+        **dict.fromkeys(("float32", "float16", "uint8", "int4"), "evaluated"),
+        "tuned3": "failed",
+    }
+    selected = poor.run("ModelSelector", {**report, **made["RecordingExampleGen"]})["selection"]
+    page = (pathlib.Path(selected.uri) / "report.html").read_text()
+    assert page.count("fine-tuning failed: out of memory beyond 100 MB") >= n_finalists
+    tables = SweepTables.load(pathlib.Path(selected.uri))
+    assert tables.verdicts["reed"].chosen is not None
+    rich.console.Console(file=io.StringIO()).print(front_table(tables, instrument="reed"))
+
+
+def test_without_a_single_model_the_export_says_why(finished: Finished) -> None:
+    config = finished.bench.config
+    budget = config.budget.model_copy(update={"worker_memory_mb": 100})
+    export = config.export.model_copy(update={"tuning_steps": 5, "quantisations": ("tuned3",)})
+    poor = Bench(
+        finished.bench.folder, config.model_copy(update={"budget": budget, "export": export}), runs=RUNS_WITHOUT_MODEL
+    )
+    made = {key: finished.outputs[key] for key in ("RecordingExampleGen", "FeatureExtractor", "SweepPlanner")}
+    inputs = {name: artifact for outputs in made.values() for name, artifact in outputs.items()}
+    with pytest.raises(TinyTimbreError, match="at least one finalist must be exported") as caught:
+        poor.run("TfjsExporter", {**inputs, "finalists": finished.outputs["RungPromoter_rung1"]["survivors"]})
+    assert "out of memory" in caught.value.cause
+
+
 def test_every_model_is_measured_on_every_held_out_take(finished: Finished) -> None:
     tables = SweepTables.load(finished.folder("QualityEvaluator", "report"))
     features = finished.folder("FeatureExtractor", "features")
@@ -143,10 +194,15 @@ def test_every_model_is_tried_as_transfer_plays_it_and_beside_a_baseline(finishe
     assert tables.candidates["family"].str.contains("learning_rate").all()
 
 
+def judged(finished: Finished) -> dict[str, Artifact]:
+    """What the selector is given."""
+    return {**finished.outputs["QualityEvaluator"], **finished.outputs["RecordingExampleGen"]}
+
+
 def test_a_model_that_collapses_is_not_selected(finished: Finished) -> None:
     gates = finished.bench.config.gates.model_copy(update={"sanity_level_step_db": 1e-6})
     strict = Bench(finished.bench.folder, finished.bench.config.model_copy(update={"gates": gates}), runs=200)
-    folder = pathlib.Path(strict.run("ModelSelector", finished.outputs["QualityEvaluator"])["selection"].uri)
+    folder = pathlib.Path(strict.run("ModelSelector", judged(finished))["selection"].uri)
     verdict = SweepTables.load(folder).verdicts["reed"]
     assert verdict.chosen is None
     assert {outcome.stage for outcome in verdict.outcomes} == {"collapsed"}
@@ -185,7 +241,10 @@ def test_the_selection_says_what_it_chose(finished: Finished) -> None:
     assert finished.outputs["ModelSelector"]["blessing"].get_int_custom_property("blessed") == 1
     assert (finished.folder("ModelSelector", "blessing") / "BLESSED").is_file()
     assert {clip.role for clip in tables.audio} >= {"original", "best", "chosen"}
-    assert (folder / "report.html").stat().st_size > 10_000
+    page = (folder / "report.html").read_text()
+    assert len(page) > 10_000
+    assert "Recordings left out (1)" in page
+    assert "reed/notes.wav" in page
 
 
 def test_the_chosen_model_is_pushed_with_its_card(finished: Finished) -> None:
@@ -202,7 +261,7 @@ def test_the_chosen_model_is_pushed_with_its_card(finished: Finished) -> None:
 def test_what_is_not_blessed_is_not_pushed(finished: Finished) -> None:
     gates = finished.bench.config.gates.model_copy(update={"absolute_log_spectral_db": 1e-3})
     strict = Bench(finished.bench.folder, finished.bench.config.model_copy(update={"gates": gates}), runs=100)
-    selected = strict.run("ModelSelector", finished.outputs["QualityEvaluator"])
+    selected = strict.run("ModelSelector", judged(finished))
     assert selected["blessing"].get_int_custom_property("blessed") == 0
     inputs = {**selected, **finished.outputs["TfjsExporter"], **finished.outputs["RecordingExampleGen"]}
     pushed = strict.run("ModelPusher", inputs)["pushed"]

@@ -48,6 +48,7 @@ def test_plan_counts_trials_and_trains_nothing(
     assert "4 trials, 4 for each of reed" in shown
     assert "rung" in shown
     assert "GB for the largest worker" in shown
+    assert "Disk: about" in shown
     assert [path.name for path in recordings.parent.iterdir()] == ["recordings"]
 
 

@@ -6,11 +6,13 @@ import dataclasses
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import nbformat
 import numpy as np
@@ -96,6 +98,7 @@ def test_the_outcome_is_told(sweep: Sweep) -> None:
 def test_chatter_goes_to_the_log(sweep: Sweep) -> None:
     assert not [word for word in CHATTER if word in sweep.done.stderr + sweep.done.stdout]
     assert "Training, rung 2: 32 of 32 steps" in sweep.done.stderr
+    assert "Fine-tuning for 3 bits: 16 of 16 steps" in sweep.done.stderr
     assert list((sweep.workspace / "logs").glob("*.log"))
 
 
@@ -153,6 +156,14 @@ def test_a_second_run_does_nothing_anew(sweep: Sweep) -> None:
     assert winners(sweep.workspace) == before
     shown = tinytimbre("status", str(sweep.workspace)).stdout
     assert shown.count("done before") == 11
+
+
+def test_status_tells_the_stages_apart(sweep: Sweep) -> None:
+    shown = tinytimbre("status", str(sweep.workspace)).stdout
+    for words in ("wall time of rung 0: ", "wall time of rung 1: ", "wall time of fine-tuning: "):
+        assert words in shown
+    assert "distillation" not in shown
+    assert re.search(r"fine-tuning, tuned3 *│ *4 *│ *0 ", shown)
 
 
 def test_gates_can_change_without_training_again(sweep: Sweep, tmp_path: pathlib.Path) -> None:
@@ -222,7 +233,17 @@ def test_render_plays_a_recording(sweep: Sweep, tmp_path: pathlib.Path) -> None:
     assert np.abs(audio).max() > 0
 
 
-def test_killed_three_times_it_ends_with_the_same_winners(sweep: Sweep, tmp_path: pathlib.Path) -> None:
+@pytest.fixture
+def system_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[pathlib.Path]:
+    """In the place of the system's folder for temporary files; short, as that is, since sockets are made there."""
+    with tempfile.TemporaryDirectory(prefix="t", dir="/tmp") as folder:
+        monkeypatch.setenv("TMPDIR", folder)
+        yield pathlib.Path(folder)
+
+
+def test_killed_three_times_it_ends_with_the_same_winners(
+    sweep: Sweep, tmp_path: pathlib.Path, system_folder: pathlib.Path
+) -> None:
     workspace = tmp_path / "workspace"
     arguments = [*sweep.arguments[:-1], str(workspace)]
     stages: list[Callable[[], bool]] = [
@@ -237,6 +258,8 @@ def test_killed_three_times_it_ends_with_the_same_winners(sweep: Sweep, tmp_path
     done = tinytimbre(*arguments)
     assert done.returncode == 0, done.stderr
     assert winners(workspace) == winners(sweep.workspace)
+    assert list(system_folder.iterdir()) == []  # of none of the four runs
+    assert not (workspace / "tmp").exists()
 
 
 def _kill_when(reached: Callable[[], bool], arguments: list[str]) -> None:
@@ -313,4 +336,7 @@ def test_a_sweep_killed_while_distilling_ends_with_students_in_its_report(sweep:
     assert "Distilling: " in done.stderr
     assert "reed: 1 model distilled from" in done.stdout
     assert "Did distillation pay?" in (workspace / "report.html").read_text()
-    assert "StudentPlanner" in tinytimbre("status", str(workspace)).stdout
+    shown = tinytimbre("status", str(workspace)).stdout
+    assert "StudentPlanner" in shown
+    assert "wall time of distillation: " in shown
+    assert re.search(r"distillation *│ *1 *│ *0 ", shown)

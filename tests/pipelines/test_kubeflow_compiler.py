@@ -219,13 +219,15 @@ def test_too_many_tasks_are_refused_with_the_number_that_is_not() -> None:
 
 
 def test_training_that_no_pod_can_hold_is_refused_with_what_it_needs() -> None:
-    def with_memory(memory_gb: float) -> SweepConfig:
-        return changed(SMOKE, kubeflow={"pods": {"sweep_trainer": {"cpus": 4, "memory_gb": memory_gb}}})
+    def with_memory(memory_gb: float, *, pod: str) -> SweepConfig:
+        return changed(SMOKE, kubeflow={"pods": {pod: {"cpus": 4, "memory_gb": memory_gb}}})
 
-    with pytest.raises(TinyTimbreError, match="must fit into its memory") as caught:
-        compile_pipeline(with_memory(1.5), image=IMAGE, shards=1)
-    needed_gb = float(re.findall(r"about ([\d.]+) GB", caught.value.got)[0])
-    assert compile_pipeline(with_memory(needed_gb + 0.1), image=IMAGE, shards=1)
+    for pod in ("sweep_trainer", "tfjs_exporter"):  # the exporter fine-tunes
+        with pytest.raises(TinyTimbreError, match="must fit into its memory") as caught:
+            compile_pipeline(with_memory(1.5, pod=pod), image=IMAGE, shards=1)
+        assert f"kubeflow.pods.{pod}" in caught.value.got
+        needed_gb = float(re.findall(r"about ([\d.]+) GB", caught.value.got)[0])
+        assert compile_pipeline(with_memory(needed_gb + 0.1, pod=pod), image=IMAGE, shards=1)
 
 
 def test_a_search_without_a_trial_is_refused() -> None:

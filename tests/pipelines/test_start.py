@@ -31,12 +31,14 @@ def test_an_interrupt_during_the_imports_shows_no_traceback() -> None:
     assert done.stderr == ""
 
 
-def test_output_that_nobody_reads_shows_no_traceback() -> None:
+@pytest.mark.parametrize("arguments", [["--help"], ["plan", "configs/smoke.yaml", "--recordings"]])
+def test_output_that_nobody_reads_shows_no_traceback(arguments: list[str], tmp_path: pathlib.Path) -> None:
+    (tmp_path / "reed").mkdir()
+    (tmp_path / "reed" / "unread.wav").touch()
     reading, writing = os.pipe()
     os.close(reading)
-    done = subprocess.run(
-        [*COMMAND, "--help"], stdout=writing, stderr=subprocess.PIPE, text=True, cwd=ROOT, check=False
-    )
+    command = [*COMMAND, *arguments, *([str(tmp_path)] if "plan" in arguments else [])]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, cwd=ROOT, check=False)
     os.close(writing)
     assert "Traceback" not in done.stderr
     assert "Exception ignored" not in done.stderr

@@ -10,7 +10,7 @@ import pytest
 from pipelines.lineage import ARTIFACT_COLUMNS, EVENT_COLUMNS, EXECUTION_COLUMNS, History
 from pipelines.timing import sweep_bookkeeping
 from tinytimbre.durable import write_whole
-from tinytimbre.sweep.accounts import FOLDER, RungAccount
+from tinytimbre.sweep.accounts import FOLDER, StageAccount
 
 ROWS = [
     # id, node, run, state, started, ended
@@ -31,12 +31,12 @@ def test_only_what_is_known_to_lie_around_the_accounts_is_counted(tmp_path: path
         events=pd.DataFrame(columns=list(EVENT_COLUMNS)),
     )
     for started, rung, wall in ((1001.0, 0, 50.0), (1059.0, 1, 10.0), (6002.0, 1, 25.0)):
-        account = RungAccount(
+        account = StageAccount(
             rung=rung, jobs=2, trial_ids=("t",), started=started, wall_secs=wall, seconds={"training": 2 * wall}
         )
         write_whole(tmp_path / FOLDER / f"{rung}-{started}-1.json", account.model_dump_json().encode())
     found = sweep_bookkeeping(history, trials=tmp_path, trial_ids=["t"])
     # 57 s with 50 s of account in the first run, 35 s with 25 s in the second; two workers each.
     assert found.seconds == pytest.approx({"training": 170.0, "stages": 2 * (7.0 + 10.0)})
-    assert found.wall_secs == {0: 50.0, 1: 35.0}
+    assert found.wall_secs == {"rung 0": 50.0, "rung 1": 35.0}
     assert sweep_bookkeeping(history, trials=tmp_path, trial_ids=["other"]).seconds == {}

@@ -17,9 +17,10 @@ import pytest
 import soundfile
 from synthetic_sweep import sweep_tables
 
+from tinytimbre.audio.recording import Recording, RecordingSet, problem
 from tinytimbre.errors import TinyTimbreError
 from tinytimbre.report import embed
-from tinytimbre.report.html import write_report
+from tinytimbre.report.html import report_page, write_report
 from tinytimbre.report.tables import SweepTables, agreements, empty_table
 from tinytimbre.sweep.agreement import BIAS
 
@@ -121,6 +122,23 @@ def test_missing_trials_evaluations_and_verdicts_are_shown(sweep, tmp_path):
     assert "harp" in page
     assert "no verdict" in page
     assert "<audio" not in page
+
+
+def test_recordings_that_were_left_out_are_listed_with_the_reason(sweep):
+    assert "Recordings left out" not in report_page(
+        sweep, recordings=RecordingSet(recordings=(), sample_rate_hz=16_000)
+    )
+    found = problem("no-name", TinyTimbreError("an instrument's name needs letters", got="'笛'", remedy="rename <it>"))
+    left = Recording(recording_id="0", instrument="unnamed", path="笛/a&b.wav", take_id="0", problems=(found,))
+    few = {"oboe": (problem("too-few-takes", TinyTimbreError("at least 3 takes", got="2")),)}
+    page = report_page(
+        sweep, recordings=RecordingSet(recordings=(left,), sample_rate_hz=16_000, instrument_problems=few)
+    )
+    assert "Recordings left out (2)" in page
+    assert "笛/a&amp;b.wav" in page
+    assert "rename &lt;it&gt;" in page
+    assert "all of oboe" in page
+    assert "at least 3 takes" in page
 
 
 def test_floor_knee_and_opinion_are_shown(sweep, page, tmp_path):

@@ -7,11 +7,11 @@ import time
 
 import pytest
 
-from tinytimbre.sweep.accounts import Ledger, RungAccount, Stopwatch, bookkeeping, read_accounts
+from tinytimbre.sweep.accounts import Ledger, StageAccount, Stopwatch, bookkeeping, read_accounts
 
 
-def account(rung: int, *, jobs: int = 2, wall: float = 100.0, **seconds: float) -> RungAccount:
-    return RungAccount(
+def account(rung: int, *, jobs: int = 2, wall: float = 100.0, **seconds: float) -> StageAccount:
+    return StageAccount(
         rung=rung, jobs=jobs, trial_ids=("a", "b"), started=float(rung), wall_secs=wall, seconds=dict(seconds)
     )
 
@@ -27,7 +27,7 @@ def test_a_stopwatch_counts_by_part_also_where_the_work_fails() -> None:
 
 
 def test_workers_that_died_and_those_that_ended_are_told_apart(tmp_path: pathlib.Path) -> None:
-    ledger = Ledger(tmp_path, rung=1, jobs=2, trial_ids=["a"])
+    ledger = Ledger(tmp_path, stage="rung", rung=1, jobs=2, trial_ids=["a"])
     ledger.add({"training": 3.0, "start": 1.0}, lifetime_secs=5.0)
     (first,) = read_accounts(tmp_path)
     assert {part: first.seconds[part] for part in ("training", "start", "end")} == {
@@ -43,7 +43,7 @@ def test_workers_that_died_and_those_that_ended_are_told_apart(tmp_path: pathlib
 
 def test_only_accounts_of_the_named_trials_are_read(tmp_path: pathlib.Path) -> None:
     for rung, trial in ((0, "a"), (1, "b")):
-        Ledger(tmp_path, rung=rung, jobs=1, trial_ids=[trial]).add({"training": 1.0}, lifetime_secs=1.0)
+        Ledger(tmp_path, stage="rung", rung=rung, jobs=1, trial_ids=[trial]).add({"training": 1.0}, lifetime_secs=1.0)
     assert [found.rung for found in read_accounts(tmp_path)] == [0, 1]
     assert [found.rung for found in read_accounts(tmp_path, trial_ids=["b", "c"])] == [1]
     assert read_accounts(tmp_path / "absent") == []
@@ -56,7 +56,7 @@ def test_share_and_parts_of_a_sweep() -> None:
     assert found.share == pytest.approx(1 - 480 / 620)
     assert [part for part, _ in found.others] == ["tracing", "idle", "stages"]
     assert found.others[0][1] == pytest.approx(90 / 620)
-    assert found.wall_secs == {0: 100.0, 1: 150.0}
+    assert found.wall_secs == {"rung 0": 100.0, "rung 1": 150.0}
 
 
 def test_without_accounts_there_is_no_share() -> None:

@@ -40,7 +40,7 @@ def test_a_capped_grid_keeps_both_kinds_and_all_sizes() -> None:
 
 
 def test_keys_of_the_other_kind_do_not_multiply() -> None:
-    entries = expand(SweepConfig(name="test", search=search(cnn={"kernel_size": [2, 3]}, gru={})))
+    entries = expand(SweepConfig(name="test", search=search(cnn={"kernel_size": [2, 3], "depth": [1]}, gru={})))
     assert sum(entry["decoder"].kind == "gru" for entry in entries) == 4
     assert sum(entry["decoder"].kind == "cnn" for entry in entries) == 8
 

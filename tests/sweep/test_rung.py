@@ -56,7 +56,7 @@ def config(*, steps: tuple[int, ...] = (4, 12), **training: object) -> SweepConf
     values = {"batch_size": 2, "clip_secs": 0.5, "fft_sizes": [512, 64], "side_by_side": 2, **training}
     space = {"harmonics": [8], "noise_bands": [9], "input": ["loudness"], "width": [4, 8], "depth": [1]}
     search = {"space": {"decoder": ["gru", "cnn"], **space}}
-    budget = {"rung_steps": list(steps), "eta": 2, "strata": 2}
+    budget = {"rung_steps": list(steps), "strata": 2, **({"eta": 2} if len(steps) > 1 else {})}
     return SweepConfig.model_validate({"name": "tiny", "search": search, "training": values, "budget": budget})
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import itertools
 import pathlib
 import shutil
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -15,7 +17,7 @@ from tests.sweep.test_plan import config as space_config
 from tests.sweep.test_rung import config, take
 from tinytimbre.config import SweepConfig
 from tinytimbre.features.examples import write_split
-from tinytimbre.sweep import RungResult, SweepPlan, TrialStore, plan_students, plan_sweep, train_rung
+from tinytimbre.sweep import RungResult, SweepPlan, TrialStore, plan_students, plan_sweep, train_rung, trainer
 from tinytimbre.sweep.accounts import Stopwatch
 from tinytimbre.sweep.plan import Trial
 from tinytimbre.sweep.trainer import _Run, train_trials
@@ -207,9 +209,12 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize("killed_at", [5, 12, 16])
 def test_resumed_in_either_phase_or_between_them_it_ends_the_same(
-    lessons: tuple[Taught, pathlib.Path], tmp_path: pathlib.Path, killed_at: int
+    lessons: tuple[Taught, pathlib.Path], tmp_path: pathlib.Path, killed_at: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     work, source = lessons
+    ticks = itertools.count()
+    # Every look at the clock is a second after the last, so a step takes one.
+    monkeypatch.setattr(trainer, "time", SimpleNamespace(monotonic=lambda: float(next(ticks))))
     undisturbed, killed = copy_of(source, tmp_path / "undisturbed"), copy_of(source, tmp_path / "killed")
     students = [trial for trial in work.plan.students if trial.decoder.kind == "gru"]
     often = work.settings.training.model_copy(update={"checkpoint_secs": 1e-9})
@@ -242,6 +247,9 @@ def test_resumed_in_either_phase_or_between_them_it_ends_the_same(
         ours, theirs = (store.load_decoder(trial.trial_id).get_weights() for store in (undisturbed, killed))
         assert all((ours[name] == theirs[name]).all() for name in ours)
         assert undisturbed.curve(trial.trial_id) == killed.curve(trial.trial_id)
+        # What the kill undid does not count, what came before it does.
+        results = [store.result(trial.trial_id, 0) for store in (undisturbed, killed)]
+        assert [result and result.train_seconds for result in results] == [20 / len(students)] * 2
 
 
 def test_students_that_cannot_be_taught_are_recorded_and_stop_nothing(

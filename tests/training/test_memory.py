@@ -13,7 +13,7 @@ import pytest
 from tinytimbre.config import SweepConfig
 from tinytimbre.decoders import DecoderSpec
 from tinytimbre.errors import TinyTimbreError
-from tinytimbre.training.memory import MemoryEstimate, check_memory, estimate_memory
+from tinytimbre.training.memory import MemoryEstimate, check_memory, estimate_memory, room_bytes
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CNN = DecoderSpec(kind="cnn", input="loudness", harmonics=60, noise_bands=17, width=16, depth=4)
@@ -24,14 +24,13 @@ def config(**training: object) -> SweepConfig:
     return SweepConfig.model_validate(values)
 
 
-@pytest.mark.parametrize("case", ["four CNNs, six FFTs"])
+@pytest.mark.parametrize("case", ["four CNNs, six FFTs", "the same with rooms"])
 def test_a_measured_peak_is_within_thirty_percent(case: str) -> None:
     """Of what training takes beside TensorFlow itself, which would hide any error; the benchmark has more cases."""
     code = (
         "import json\nfrom benchmarks import memory as m\n"
-        f"name = {case!r}\ndecoders, training, rate = m.CASES[name]\n"
-        "found = m.estimate_memory(m.specs_of(decoders), config=m.configuration(training, rate), recorded_secs=0)\n"
-        "print(json.dumps([m.measure(name), found.worker, found.shared]))\n"
+        f"name = {case!r}\n"
+        "print(json.dumps([m.measure(name), m.CASES[name].estimate(), m.TENSORFLOW_BYTES]))\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     done = subprocess.run(
@@ -50,7 +49,15 @@ def test_more_of_anything_takes_more() -> None:
         estimate_memory([CNN.model_copy(update={"harmonics": 120})], config=config(), recorded_secs=0),
         estimate_memory([CNN.model_copy(update={"width": 512})], config=config(), recorded_secs=0),
         estimate_memory([CNN], config=config(), recorded_secs=600),
+        estimate_memory([CNN.model_copy(update={"reverb_bands": 8})], config=config(), recorded_secs=0),
+        estimate_memory([CNN], config=config(), recorded_secs=0, teacher=CNN),
     ]
+    more_bands, longer = {"reverb_bands": 24}, config(clip_secs=2.0)
+    assert (
+        estimate_memory([CNN.model_copy(update=more_bands)], config=config(), recorded_secs=0).worker
+        > larger[-2].worker
+    )
+    assert room_bytes(CNN.model_copy(update=more_bands), config=longer) > 0 == room_bytes(CNN, config=longer)
     assert all(estimate.worker > one.worker for estimate in larger)
     assert all(estimate.shared == one.shared for estimate in larger)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+import tempfile
 from typing import Any
 
 import numpy as np
@@ -172,6 +173,15 @@ def test_unusable_output_is_refused_before_any_work(tmp_path: pathlib.Path) -> N
     ):
         with pytest.raises(TinyTimbreError, match=words):
             transfer_file(source, model_dir=tmp_path / "none", output=output)
+
+
+def test_a_stream_makes_no_temporary_files(
+    model: TransferModel, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AutoGraph would write the source of what it converts, and leave it there when the process is killed."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    DecoderStream(model.decoder).decode(np.zeros((3, 2), np.float32))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_silence_leaves_no_file(model: TransferModel, tmp_path: pathlib.Path) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 import pandas as pd
 
+from tinytimbre.audio.recording import RecordingSet
 from tinytimbre.durable import write_whole
 from tinytimbre.progress import track
 from tinytimbre.quality.gates import METRICS
@@ -43,6 +44,7 @@ def write_report(
     *,
     output: pathlib.Path,
     title: str = "TinyTimbre sweep",
+    recordings: RecordingSet | None = None,
     max_clips: int = 4,
     max_clip_secs: float = 6.0,
 ) -> None:
@@ -52,18 +54,24 @@ def write_report(
         tables: a finished sweep, failed trials included.
         output: the HTML file; its folder is made.
         title: heading of the page.
+        recordings: of the sweep; those that were left out are listed with the reason.
         max_clips: recordings to listen to per instrument; the first ones of ``tables.audio``.
         max_clip_secs: seconds kept of each.
 
     Raises:
         TinyTimbreError: a sound file is missing or unreadable.
     """
-    page = report_page(tables, title=title, max_clips=max_clips, max_clip_secs=max_clip_secs)
+    page = report_page(tables, title=title, recordings=recordings, max_clips=max_clips, max_clip_secs=max_clip_secs)
     write_whole(pathlib.Path(output), page.encode())
 
 
 def report_page(
-    tables: SweepTables, *, title: str = "TinyTimbre sweep", max_clips: int = 4, max_clip_secs: float = 6.0
+    tables: SweepTables,
+    *,
+    title: str = "TinyTimbre sweep",
+    recordings: RecordingSet | None = None,
+    max_clips: int = 4,
+    max_clip_secs: float = 6.0,
 ) -> str:
     """The page as text; arguments and errors as `write_report`'s."""
     listening = {
@@ -72,6 +80,7 @@ def report_page(
     }
     body = [_head(tables, title)]
     body += [_section(tables, instrument, listening[instrument]) for instrument in tables.instruments]
+    body += [_left_out(recordings)] if recordings else []
     data = {
         "labels": METRIC_LABELS,
         "instruments": [plot_data(tables, instrument=instrument) for instrument in tables.instruments],
@@ -94,6 +103,22 @@ def inline_frame(page: str, *, height_px: int = 900) -> str:
     return f"<div>{frame}</div>"
 
 
+def _left_out(recordings: RecordingSet) -> str:
+    """Files and whole instruments that were not used, and why; nothing where all were."""
+    reasons = {
+        recording.path: next(found.message for found in recording.problems if found.fatal)
+        for recording in recordings.rejected()
+    }
+    reasons |= {f"all of {name}": problems[0].message for name, problems in recordings.instrument_problems.items()}
+    if not reasons:
+        return ""
+    items = "".join(f"<li>{html_tables.code(name)}: {html.escape(reason)}</li>" for name, reason in reasons.items())
+    return (
+        f"<section><details class='data'><summary>Recordings left out ({len(reasons)})</summary>"
+        f"<div class='why'><ul>{items}</ul></div></details></section>"
+    )
+
+
 def _asset(name: str) -> str:
     return importlib.resources.files("tinytimbre.report").joinpath("assets", name).read_text(encoding="utf-8")
 
@@ -108,8 +133,9 @@ def _head(tables: SweepTables, title: str) -> str:
     rows = "".join(_overview_row(tables, instrument) for instrument in tables.instruments)
     failed = int(html_tables.is_failed(tables.trials).sum())
     counted = f"{len(tables.trials)} trials" + (f", {failed} of them failed" if failed else "")
+    exported = int(tables.candidates["total_brotli"].notna().sum())
     return (
-        f"<header><h1>{html.escape(title)}</h1><p class='lead'>{counted}; {len(tables.candidates)} exported models, "
+        f"<header><h1>{html.escape(title)}</h1><p class='lead'>{counted}; {exported} exported models, "
         f"judged as they ship. Sizes are compressed with brotli.</p>"
         "<div class='scroll'><table class='overview'><thead><tr><th>Instrument</th><th>Verdict</th><th>Model</th>"
         "<th class='n'>Size</th><th class='n'>Parameters</th><th class='n'>MFLOP/s</th><th class='n'>Log spectral</th>"

@@ -71,7 +71,7 @@ def is_failed(trials: pd.DataFrame) -> pd.Series:
 
 
 def candidates_table(tables: SweepTables, *, instrument: str) -> str:
-    """All exported models of an instrument, the smallest first."""
+    """All models of an instrument, the smallest first, then those that could not be exported."""
     own = tables.candidates[tables.candidates["instrument"] == instrument].sort_values("total_brotli")
     verdict, teachers = tables.verdicts.get(instrument), teachers_by_trial(tables)
     outcomes = {outcome.candidate_id: outcome for outcome in verdict.outcomes} if verdict else {}
@@ -80,7 +80,7 @@ def candidates_table(tables: SweepTables, *, instrument: str) -> str:
         outcome = outcomes.get(str(row["candidate_id"]))
         failed = plain(row["status"]) in (None, "failed")
         stage = "failed" if failed else outcome.stage if outcome else "–"
-        words = outcome.reason if outcome else ""
+        words = outcome.reason if outcome else plain(row.get("reason")) or ""
         rows.append({**row, "stage": stage, "teacher_id": teachers.get(str(row["trial_id"]), ""), "words": words})
     return _table(
         f"Exported models ({len(rows)})", _taught(CANDIDATE_HEADERS, teachers), rows, mark="stage", opened=True

@@ -97,7 +97,9 @@ def _named(verdict: Verdict | None) -> str | None:
 
 
 def _numbers(row: dict[object, object]) -> list[str]:
-    sizes = [size(int(str(row["total_brotli"]))), f"{int(str(row['parameters'])):,}", _number(row["decoder_mflops"])]
+    # A column in which a model has no size holds floats.
+    n_bytes = int(float(str(row["total_brotli"])))
+    sizes = [size(n_bytes), f"{int(str(row['parameters'])):,}", _number(row["decoder_mflops"])]
     columns = ("log_spectral_db", "loudness_db", "f0_accuracy_points", "f0_cents")
     return [*sizes, *(_number(row[column]) for column in columns)]
 

@@ -1,8 +1,8 @@
 """Where the time of a sweep goes: what its workers did, second by second, kept beside the trials.
 
 A `Stopwatch` runs in every worker. The parent's `Ledger` adds up what they report, sets it against how long their
-processes lived and how long the rung took, and writes a small file whenever a worker has ended, so that a killed
-rung leaves its account too. `bookkeeping` adds up the accounts of a sweep.
+processes lived and how long the stage (a rung, distillation, fine-tuning) took, and writes a small file whenever a
+worker has ended, so that a killed stage leaves its account too. `bookkeeping` adds up the accounts of a sweep.
 
     <store>/.accounts/<rung>-<start>-<process>.json
 """
@@ -14,14 +14,18 @@ import contextlib
 import dataclasses
 import pathlib
 import time
+import typing
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Literal
 
 import pydantic
 
 from tinytimbre.durable import write_whole
 
 FOLDER = ".accounts"
+Stage = Literal["rung", "distillation", "fine-tuning"]
+_STAGES: tuple[Stage, ...] = typing.get_args(Stage)
 TRAINING = "training"
 PARTS = {
     TRAINING: "training steps",
@@ -67,11 +71,12 @@ class Stopwatch:
             self.seconds[name] += time.monotonic() - started
 
 
-class RungAccount(pydantic.BaseModel):
-    """One run of a rung, whole or until it was killed.
+class StageAccount(pydantic.BaseModel):
+    """One run of a stage, whole or until it was killed.
 
     Attributes:
-        rung: its number.
+        stage: accounts of earlier versions call distillation a rung, too.
+        rung: its number; that of the last where the stage is none.
         jobs: processes at a time.
         trial_ids: that had no result yet.
         started: seconds since 1970.
@@ -81,6 +86,7 @@ class RungAccount(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
+    stage: Stage = "rung"
     rung: int
     jobs: int
     trial_ids: tuple[str, ...]
@@ -88,19 +94,27 @@ class RungAccount(pydantic.BaseModel):
     wall_secs: float
     seconds: dict[str, float]
 
+    @property
+    def title(self) -> str:
+        """What its wall time is told under."""
+        return f"rung {self.rung}" if self.stage == "rung" else self.stage
+
 
 class Ledger:
-    """Keeps the account of a rung while it runs.
+    """Keeps the account of a stage while it runs.
 
     Args:
         store_root: of the trial store.
-        rung: its number.
+        stage: what it is.
+        rung: its number, or the last.
         jobs: processes at a time.
         trial_ids: to be trained.
     """
 
-    def __init__(self, store_root: pathlib.Path, *, rung: int, jobs: int, trial_ids: Sequence[str]) -> None:
-        self._rung, self._jobs, self._trial_ids = rung, jobs, tuple(trial_ids)
+    def __init__(
+        self, store_root: pathlib.Path, *, stage: Stage, rung: int, jobs: int, trial_ids: Sequence[str]
+    ) -> None:
+        self._stage, self._rung, self._jobs, self._trial_ids = stage, rung, jobs, tuple(trial_ids)
         self._started, self._clock = time.time(), time.monotonic()
         self._path = store_root / FOLDER / f"{rung}-{self._started:.3f}-{uuid.uuid4().hex[:8]}.json"
         self._seconds: dict[str, float] = collections.defaultdict(float)
@@ -112,10 +126,11 @@ class Ledger:
         self._seconds["end" if parts else "lost"] += max(0.0, lifetime_secs - sum(parts.values()))
         write_whole(self._path, self._account().model_dump_json(indent=1).encode())
 
-    def _account(self) -> RungAccount:
+    def _account(self) -> StageAccount:
         wall = time.monotonic() - self._clock
         idle = max(0.0, self._jobs * wall - sum(self._seconds.values()))
-        return RungAccount(
+        return StageAccount(
+            stage=self._stage,
             rung=self._rung,
             jobs=self._jobs,
             trial_ids=self._trial_ids,
@@ -125,19 +140,19 @@ class Ledger:
         )
 
 
-def read_accounts(store_root: pathlib.Path, *, trial_ids: Collection[str] | None = None) -> list[RungAccount]:
-    """All accounts beside a trial store, oldest first; only of rungs that had one of `trial_ids`, if given."""
-    found = [RungAccount.model_validate_json(path.read_bytes()) for path in (store_root / FOLDER).glob("[0-9]*.json")]
+def read_accounts(store_root: pathlib.Path, *, trial_ids: Collection[str] | None = None) -> list[StageAccount]:
+    """All accounts beside a trial store, oldest first; only of stages that had one of `trial_ids`, if given."""
+    found = [StageAccount.model_validate_json(path.read_bytes()) for path in (store_root / FOLDER).glob("[0-9]*.json")]
     wanted = [a for a in found if trial_ids is None or not set(trial_ids).isdisjoint(a.trial_ids)]
     return sorted(wanted, key=lambda account: account.started)
 
 
 @dataclasses.dataclass(frozen=True)
 class Bookkeeping:
-    """What the workers of a sweep could have done and did: seconds by part, and wall seconds by rung."""
+    """What the workers of a sweep could have done and did: seconds by part, and wall seconds by stage, in order."""
 
     seconds: Mapping[str, float]
-    wall_secs: Mapping[int, float]
+    wall_secs: Mapping[str, float]
 
     @property
     def share(self) -> float:
@@ -162,15 +177,15 @@ class Bookkeeping:
         return f"{text}, above {MOST_BOOKKEEPING:.0%}: the largest part is {PARTS[part]}, {share:.1%}{advice}"
 
 
-def bookkeeping(accounts: Iterable[RungAccount], *, stages_secs: float = 0.0) -> Bookkeeping:
+def bookkeeping(accounts: Iterable[StageAccount], *, stages_secs: float = 0.0) -> Bookkeeping:
     """Adds up accounts; `stages_secs` is the wall time around them, in which every worker of theirs waited."""
     seconds: dict[str, float] = collections.defaultdict(float)
-    walls: dict[int, float] = collections.defaultdict(float)
+    walls: dict[str, float] = collections.defaultdict(float)
     jobs = 0
-    for account in accounts:
+    for account in sorted(accounts, key=lambda account: (_STAGES.index(account.stage), account.rung)):
         for part, secs in account.seconds.items():
             seconds[part] += secs
-        walls[account.rung] += account.wall_secs
+        walls[account.title] += account.wall_secs
         jobs = max(jobs, account.jobs)
     if jobs:
         seconds["stages"] += jobs * stages_secs

@@ -7,6 +7,7 @@
                       weights-<k>.npz     averaged weights at the end of that rung
                       tuning-<key>.npz    where to continue fine-tuning for a quantisation
                       tuned-<key>.npz     what came of it
+                      tuned-<key>.json    its result
 
 A finished rung is never trained again; a killed one continues from its checkpoint. Two sweeps may share a store:
 `lock` makes one wait for the other's trial and then find it done.
@@ -21,7 +22,7 @@ import os
 import pathlib
 import zipfile
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 import pydantic
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from tinytimbre.decoders import Decoder
 
 STEP_KEY = "step"
+SECONDS_KEY = "seconds"
+"""In a checkpoint: what training the trial has taken so far, whatever processes it was killed in."""
 
 
 class RungResult(pydantic.BaseModel):
@@ -55,6 +58,24 @@ class RungResult(pydantic.BaseModel):
     train_seconds: float = 0.0
 
 
+class TuningResult(pydantic.BaseModel):
+    """What became of fine-tuning a trial for a quantisation.
+
+    A failure is never in the trial (weights that tuning makes worse stay as they were), so the next run tries again.
+    """
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+    trial_id: str
+    key: str
+    status: Literal["done", "failed"]
+    reason: str = ""
+    train_seconds: float = 0.0
+
+
+Result = TypeVar("Result", RungResult, TuningResult)
+
+
 class TrialStore:
     """Reads and writes the files of trials below `root`."""
 
@@ -72,12 +93,12 @@ class TrialStore:
     def result(self, trial_id: str, rung: int) -> RungResult | None:
         """The result of a rung, None while there is none."""
         path = self.folder(trial_id) / f"rung-{rung}.json"
-        return _read_result(path) if path.is_file() else None
+        return _read_result(path, RungResult) if path.is_file() else None
 
     def results(self, trial_id: str) -> list[RungResult]:
         """All results of a trial, by rung."""
         paths = sorted(self.folder(trial_id).glob("rung-*.json"), key=lambda path: int(path.stem[5:]))
-        return [_read_result(path) for path in paths]
+        return [_read_result(path, RungResult) for path in paths]
 
     def write_result(self, result: RungResult) -> None:
         """Writes the result of a rung; it marks the rung finished, so it comes last."""
@@ -123,9 +144,27 @@ class TrialStore:
         return self._read_arrays(self.folder(trial_id) / f"tuned-{key}.npz")
 
     def write_tuned(self, trial_id: str, key: str, *, weights: dict[str, np.ndarray]) -> None:
-        """Keeps the tuned weights; the checkpoint has done its work."""
+        """Keeps the tuned weights."""
         self._write_arrays(trial_id, f"tuned-{key}.npz", weights)
-        (self.folder(trial_id) / f"tuning-{key}.npz").unlink(missing_ok=True)
+
+    def tuning_result(self, trial_id: str, key: str) -> TuningResult | None:
+        """The result of a tuning, None while there is none."""
+        path = self.folder(trial_id) / f"tuned-{key}.json"
+        return _read_result(path, TuningResult) if path.is_file() else None
+
+    def tuning_results(self, trial_id: str) -> list[TuningResult]:
+        """Those of all quantisations."""
+        return [_read_result(path, TuningResult) for path in sorted(self.folder(trial_id).glob("tuned-*.json"))]
+
+    def write_tuning_result(self, result: TuningResult) -> None:
+        """Writes the result of a tuning, which comes last; a checkpoint has then done its work."""
+        self._write(result.trial_id, f"tuned-{result.key}.json", result.model_dump_json(indent=1).encode())
+        if result.status == "done":
+            (self.folder(result.trial_id) / f"tuning-{result.key}.npz").unlink(missing_ok=True)
+
+    def forget_tuning(self, trial_id: str, key: str) -> None:
+        """Removes the result of a tuning, so that it continues from its last checkpoint."""
+        (self.folder(trial_id) / f"tuned-{key}.json").unlink(missing_ok=True)
 
     def load_decoder(self, trial_id: str, *, rung: int | None = None) -> Decoder:
         """The trained decoder, of the last finished rung or of `rung`.
@@ -199,9 +238,9 @@ class TrialStore:
         write_whole(self.folder(trial_id) / name, content)
 
 
-def _read_result(path: pathlib.Path) -> RungResult:
+def _read_result(path: pathlib.Path, kind: type[Result]) -> Result:
     try:
-        return RungResult.model_validate_json(path.read_bytes())
+        return kind.model_validate_json(path.read_bytes())
     except pydantic.ValidationError as error:
         raise _damaged(path) from error
 

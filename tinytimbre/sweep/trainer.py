@@ -14,6 +14,7 @@ import functools
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from tinytimbre.decoders import InputRange
 from tinytimbre.features.examples import read_features
 from tinytimbre.sweep.accounts import TRAINING, Stopwatch
 from tinytimbre.sweep.plan import Trial
-from tinytimbre.sweep.store import RungResult, TrialStore
+from tinytimbre.sweep.store import SECONDS_KEY, RungResult, TrialStore
 from tinytimbre.synthesis.batched import ClipShape
 from tinytimbre.synthesis.reverb import RESPONSE_SECS
 from tinytimbre.training.clips import ClipPool
@@ -58,19 +59,40 @@ def train_trials(
         clock: told where the time went.
     """
     run = _Run.start(trials, rung=rung, features_dir=features_dir, store=store, config=config, clock=clock)
+    advance_to(target_step, run=run, checkpoint_secs=config.training.checkpoint_secs, on_step=on_step)
+    run.finish(rung)
+
+
+class Advancing(Protocol):
+    """A group of trials on its way."""
+
+    trials: Sequence[Trial]
+    step: int
+
+    def advance(self) -> None:
+        """One step of every trial."""
+
+    def save(self) -> None:
+        """Checkpoints every trial."""
+
+
+def advance_to(target_step: int, *, run: Advancing, checkpoint_secs: float, on_step: Progress) -> None:
+    """Steps until `target_step`, with a checkpoint every `checkpoint_secs`; `on_step` as in `train_trials`."""
     saved = time.monotonic()
     while run.step < target_step:
         run.advance()
-        on_step(len(trials))
-        if time.monotonic() - saved > config.training.checkpoint_secs:
+        on_step(len(run.trials))
+        if time.monotonic() - saved > checkpoint_secs:
             run.save()
             saved = time.monotonic()
-    run.finish(rung)
 
 
 @dataclasses.dataclass
 class _Run:
-    """A group on its way: models, data, step and what the curves hold so far."""
+    """A group on its way: models, data, step and what the curves hold so far.
+
+    ``earlier_secs`` is what other processes have spent on training each trial, in earlier rungs or until a kill.
+    """
 
     trials: Sequence[Trial]
     group: ModelGroup
@@ -83,6 +105,7 @@ class _Run:
     step: int = 0
     losses: list[np.ndarray] = dataclasses.field(default_factory=list)
     step_secs: list[float] = dataclasses.field(default_factory=list)
+    earlier_secs: list[float] = dataclasses.field(default_factory=list)
 
     @classmethod
     def start(
@@ -143,7 +166,7 @@ class _Run:
         for index, trial in enumerate(self.trials):
             earlier = [row for row in self.store.curve(trial.trial_id) if row["step"] < rows[index][0]["step"]]
             self.store.write_curve(trial.trial_id, earlier + rows[index])
-            state = self.group.optimisers[index].state()
+            state = {**self.group.optimisers[index].state(), SECONDS_KEY: np.array(self._spent_secs(index))}
             self.store.write_checkpoint(trial.trial_id, step=self.step, state=state)
         self.losses.clear()
 
@@ -156,32 +179,40 @@ class _Run:
             weights = [optimiser.averaged_weights() for optimiser in self.group.optimisers]
         self.save()
         with self.clock.part("checkpoints"):
-            for trial, loss, own in zip(self.trials, losses, weights, strict=True):
-                self._write(trial, rung, loss=float(loss), weights=own)
+            for index, (loss, own) in enumerate(zip(losses, weights, strict=True)):
+                self._write(index, rung, loss=float(loss), weights=own)
 
-    def _write(self, trial: Trial, rung: int, *, loss: float, weights: dict[str, np.ndarray]) -> None:
+    def _write(self, index: int, rung: int, *, loss: float, weights: dict[str, np.ndarray]) -> None:
+        trial = self.trials[index]
         curve = self.store.curve(trial.trial_id)
         curve[-1]["validation_loss"] = loss
         self.store.write_curve(trial.trial_id, curve)
         self.store.write_weights(trial.trial_id, rung=rung, weights=weights)
         found = divergence(curve, weights=weights)
-        self.store.write_result(self._result(trial, rung, loss=loss, divergence=found))
+        self.store.write_result(self._result(index, rung, loss=loss, divergence=found))
 
     def _count_steps(self) -> None:
         """The first step of a process traces and compiles, and so does a student's first on audio."""
         start = self.step - len(self.step_secs)
         switch = max(0, self.control_steps - start)
-        tracing = sum(_tracing_secs(phase) for phase in (self.step_secs[:switch], self.step_secs[switch:]))
-        self.clock.seconds["tracing"] += tracing
-        self.clock.seconds[TRAINING] += sum(self.step_secs) - tracing
+        book_steps(self.step_secs[:switch], clock=self.clock)
+        book_steps(self.step_secs[switch:], clock=self.clock)
 
     def _restore(self) -> None:
         for trial, optimiser in zip(self.trials, self.group.optimisers, strict=True):
             checkpoint = self.store.checkpoint(trial.trial_id)
             self.store.write_trial(trial)
+            before = _trained_secs(trial, store=self.store)
             if checkpoint is not None:
                 self.step, state = checkpoint
                 optimiser.restore(state)
+                # Checkpoints of earlier versions do not say.
+                before = float(state.get(SECONDS_KEY, before))
+            self.earlier_secs.append(before)
+
+    def _spent_secs(self, index: int) -> float:
+        """On training a trial, in all its rungs up to now; those who train side by side share the time equally."""
+        return self.earlier_secs[index] + sum(self.step_secs) / len(self.trials)
 
     def _curve_rows(self) -> list[list[dict[str, float]]]:
         """Per trial the mean loss (or control distance) over equal stretches of the steps since the last save."""
@@ -199,19 +230,28 @@ class _Run:
             for index in range(len(self.trials))
         ]
 
-    def _result(self, trial: Trial, rung: int, *, loss: float, divergence: str) -> RungResult:
+    def _result(self, index: int, rung: int, *, loss: float, divergence: str) -> RungResult:
+        trial = self.trials[index]
         common = {"trial_id": trial.trial_id, "rung": rung, "step": self.step}
-        seconds = round(sum(self.step_secs) / len(self.trials), 3)
+        before = _trained_secs(trial, store=self.store, below=rung)
+        seconds = round(max(0.0, self._spent_secs(index) - before), 3)
         if not divergence:
             return RungResult(**common, status="done", validation_loss=loss, train_seconds=seconds)
         reason = f"diverged: {divergence} after step {self.step}; a smaller learning rate usually helps"
         return RungResult(**common, status="failed", reason=reason, train_seconds=seconds)
 
 
-def _tracing_secs(step_secs: Sequence[float]) -> float:
-    """What the first of these steps took longer than the others, which is no training."""
+def _trained_secs(trial: Trial, *, store: TrialStore, below: int | None = None) -> float:
+    """By the results of its rungs, of those below one if that is given."""
+    return sum(r.train_seconds for r in store.results(trial.trial_id) if below is None or r.rung < below)
+
+
+def book_steps(step_secs: Sequence[float], *, clock: Stopwatch) -> None:
+    """Counts steps as training, but for what the first of them took longer than the others."""
     first, *others = step_secs or [0.0]
-    return max(0.0, first - float(np.median(others))) if others else first
+    tracing = max(0.0, first - float(np.median(others))) if others else first
+    clock.seconds["tracing"] += tracing
+    clock.seconds[TRAINING] += sum(step_secs) - tracing
 
 
 def _total_steps(trial: Trial, config: SweepConfig) -> int:

@@ -17,53 +17,34 @@ import tensorflow as tf
 import threadpoolctl
 
 from tinytimbre.child import live_with_parent
-from tinytimbre.config import SweepConfig
 from tinytimbre.sweep.accounts import Stopwatch
 from tinytimbre.sweep.limits import watch_memory
 from tinytimbre.sweep.plan import Trial
-from tinytimbre.sweep.rung import DISK_FULL_EXIT, OUT_OF_MEMORY_EXIT
+from tinytimbre.sweep.processes import DISK_FULL_EXIT, OUT_OF_MEMORY_EXIT, Work
 from tinytimbre.sweep.store import TrialStore
-from tinytimbre.sweep.trainer import train_trials
 
 REPORT_SECS = 0.5
 
 
-def train_groups(
-    *,
-    rung: int,
-    target_step: int,
-    features_dir: str,
-    store_root: str,
-    config: SweepConfig,
-    threads: int,
-    channel: multiprocessing.connection.Connection,
-) -> None:
-    """Trains what comes through `channel` until its other end is gone.
+def do_groups(*, work: Work, threads: int, channel: multiprocessing.connection.Connection) -> None:
+    """Does the work with the trials that come through `channel`, until its other end is gone.
 
-    A group comes as its trials and the monotonic time at which the parent asked for it. Numbers of finished trial
-    steps go back, and last a dictionary of seconds by part of the work (`accounts.PARTS`).
+    A group comes as its trials and the monotonic time at which the parent asked for it; those that have a result are
+    left alone. Numbers of finished trial steps go back, and last a dictionary of seconds by part of the work
+    (`accounts.PARTS`).
     """
     live_with_parent()
     set_up_tensorflow(threads=threads)
-    if config.budget.worker_memory_mb is not None:
-        watch_memory(config.budget.worker_memory_mb * 1_000_000, exceeded=lambda: os._exit(OUT_OF_MEMORY_EXIT))
-    store = TrialStore(store_root)
+    limit_mb = work.config.budget.worker_memory_mb
+    if limit_mb is not None:
+        watch_memory(limit_mb * 1_000_000, exceeded=lambda: os._exit(OUT_OF_MEMORY_EXIT))
     with _shortage_ends_quietly():
         for trials, asked in _groups(channel):
             clock = Stopwatch()
             clock.seconds["start"] = time.monotonic() - asked
-            with _held(trials, store=store, clock=clock), _reporting(channel) as on_step:
-                for group in _same_step(trials, rung=rung, store=store):
-                    train_trials(
-                        group,
-                        rung=rung,
-                        target_step=target_step,
-                        features_dir=features_dir,
-                        store=store,
-                        config=config,
-                        on_step=on_step,
-                        clock=clock,
-                    )
+            with _held(trials, store=work.store, clock=clock), _reporting(channel) as on_step:
+                for group in _same_step(trials, work=work):
+                    work.do(group, on_step=on_step, clock=clock)
             channel.send(dict(clock.seconds))
 
 
@@ -117,13 +98,12 @@ def keep_graphs() -> None:
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
-def _same_step(trials: Sequence[Trial], *, rung: int, store: TrialStore) -> list[list[Trial]]:
+def _same_step(trials: Sequence[Trial], *, work: Work) -> list[list[Trial]]:
     """Unfinished trials grouped by where they stand: a kill may have fallen between two checkpoints."""
     groups: dict[int, list[Trial]] = {}
     for trial in trials:
-        if store.result(trial.trial_id, rung) is None:
-            checkpoint = store.checkpoint(trial.trial_id)
-            groups.setdefault(0 if checkpoint is None else checkpoint[0], []).append(trial)
+        if not work.is_finished(trial):
+            groups.setdefault(work.reached(trial), []).append(trial)
     return list(groups.values())
 
 

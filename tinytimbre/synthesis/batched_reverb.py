@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from tinytimbre.synthesis.batched import ClipShape
-from tinytimbre.synthesis.reverb import LEVEL_RANGE, RT60_RANGE_SECS, SLOPE, band_noises
+from tinytimbre.synthesis.reverb import LEVEL_RANGE, RT60_RANGE_SECS, SLOPE, band_noises, convolution_size
 
 
 class ReverbBank:
@@ -82,7 +82,6 @@ def _noises(bands: int, shape: ClipShape) -> tf.Tensor:
 def _convolved(clips: tf.Tensor, response: tf.Tensor, *, past: tf.Tensor) -> tf.Tensor:
     """Clips [clips, samples] after their past with the response [n], as far as the clip goes."""
     before, samples = past.shape[1], clips.shape[1]
-    # What wraps around falls on the past, which is cut off.
-    size = 1 << (max(before + samples, samples + response.shape[0]) - 1).bit_length()
+    size = convolution_size(samples, past=before, response=response.shape[0])
     spectra = tf.signal.rfft(tf.concat([past, clips], axis=1), [size])
     return tf.signal.irfft(spectra * tf.signal.rfft(response, [size]), [size])[:, before : before + samples]

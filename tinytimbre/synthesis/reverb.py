@@ -202,6 +202,11 @@ class StreamingReverb:
         return mixed[: len(dry)].astype(np.float32)
 
 
+def convolution_size(samples: int, *, past: int, response: int) -> int:
+    """Length of the transforms that convolve a clip after its past: what wraps around falls on the past."""
+    return 1 << (max(past, response) + samples - 1).bit_length()
+
+
 def reverb_mflops(*, sample_rate_hz: int, response_secs: float = RESPONSE_SECS) -> float:
     """Million floating-point operations per second of audio for the convolution, whatever the number of bands.
 

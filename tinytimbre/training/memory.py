@@ -2,8 +2,9 @@
 
 A worker holds TensorFlow itself, the data of its instrument, and while it trains a group: for every model the arrays of
 synthesiser and loss, which are copies of the batch's audio in one shape or another (columns, spectra, gradients), and
-the decoders. The counts of copies below were fitted to peaks measured by `make bench-memory`, which prints measured and
-estimated side by side. Fit them anew when synthesiser or loss change.
+the decoders; with rooms their transforms, and a student's teacher. The counts of copies below were fitted to peaks
+measured by `make bench-memory`, which prints measured and estimated side by side. Fit them anew when synthesiser or
+loss change.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Sequence
 from tinytimbre.config import SweepConfig
 from tinytimbre.decoders.spec import DecoderSpec
 from tinytimbre.errors import TinyTimbreError
+from tinytimbre.synthesis.reverb import RESPONSE_SECS, convolution_size
 
 TENSORFLOW_BYTES = 680_000_000
 """Resident before anything is built; workers forked from one server share it."""
@@ -29,6 +31,15 @@ DECODER_COPIES = 4.0
 
 WEIGHT_COPIES = 8.0
 """Weights, gradients, two moments, average, and what updates them."""
+
+ROOM_COPIES = 8.0
+"""Arrays of the length of the transforms that convolve the batch with a room."""
+
+ROOM_BAND_COPIES = 6.0
+"""Arrays [bands, samples of the response], forward and backward."""
+
+TEACHER_COPIES = 2.0
+"""Arrays of the size of a teacher's activations: it only plays."""
 
 POOL_BYTES_PER_SAMPLE = 12
 READING_BYTES_PER_SAMPLE = 40
@@ -86,7 +97,12 @@ def check_memory(
 
 
 def estimate_memory(
-    specs: Sequence[DecoderSpec], *, config: SweepConfig, recorded_secs: float, groups: int = 1
+    specs: Sequence[DecoderSpec],
+    *,
+    config: SweepConfig,
+    recorded_secs: float,
+    groups: int = 1,
+    teacher: DecoderSpec | None = None,
 ) -> MemoryEstimate:
     """Peak of a worker that trains these decoders side by side.
 
@@ -95,26 +111,57 @@ def estimate_memory(
         config: of the sweep: batch, clip length, frame rate.
         recorded_secs: training and validation audio of the instrument.
         groups: as large as this that the worker trains one after the other.
+        teacher: of the group, where it consists of students.
     """
     samples = recorded_secs * config.audio.sample_rate_hz
     training = POOL_BYTES_PER_SAMPLE * samples + RUNTIME_BYTES + group_bytes(specs, config=config)
-    kept = KEPT_BYTES_PER_MODEL * len(specs) * (groups - 1)
-    peak = max(training + kept, READING_BYTES_PER_SAMPLE * samples)
+    training += teacher_bytes(teacher, config=config) if teacher else 0.0
+    training += KEPT_BYTES_PER_MODEL * len(specs) * (groups - 1)
+    peak = max(training, READING_BYTES_PER_SAMPLE * samples)
     return MemoryEstimate(worker=round(TENSORFLOW_BYTES + peak), shared=TENSORFLOW_BYTES)
 
 
 def group_bytes(specs: Sequence[DecoderSpec], *, config: SweepConfig) -> float:
     """Arrays of one training step of a group."""
-    training, rate = config.training, config.features.frame_rate_hz
-    frames = max(2, round(training.clip_secs * rate))
-    audio = FLOAT_BYTES * training.batch_size * frames * config.hop
-    seen = FLOAT_BYTES * training.batch_size * (frames + round(training.warmup_secs * rate))
+    audio = FLOAT_BYTES * config.training.batch_size * _clip_frames(config) * config.hop
     return sum(
         MODEL_COPIES * audio
-        + DECODER_COPIES * seen * activations_per_frame(spec)
+        + DECODER_COPIES * _bytes_seen(config) * activations_per_frame(spec)
         + WEIGHT_COPIES * FLOAT_BYTES * spec.parameters
+        + room_bytes(spec, config=config)
         for spec in specs
     )
+
+
+def room_bytes(spec: DecoderSpec, *, config: SweepConfig) -> float:
+    """Arrays of a training step that are there because of the model's room; 0 without one."""
+    if not spec.reverb_bands:
+        return 0.0
+    transforms = FLOAT_BYTES * config.training.batch_size * room_samples(config)
+    bands = FLOAT_BYTES * spec.reverb_bands * RESPONSE_SECS * config.audio.sample_rate_hz
+    return ROOM_COPIES * transforms + ROOM_BAND_COPIES * bands
+
+
+def room_samples(config: SweepConfig) -> int:
+    """Length of the transforms that convolve one clip with a room."""
+    response = round(RESPONSE_SECS * config.audio.sample_rate_hz)
+    return convolution_size(_clip_frames(config) * config.hop, past=response, response=response)
+
+
+def teacher_bytes(teacher: DecoderSpec, *, config: SweepConfig) -> float:
+    """What the controls of a teacher take."""
+    activations = TEACHER_COPIES * _bytes_seen(config) * activations_per_frame(teacher)
+    return activations + TEACHER_COPIES * FLOAT_BYTES * teacher.parameters
+
+
+def _clip_frames(config: SweepConfig) -> int:
+    return max(2, round(config.training.clip_secs * config.features.frame_rate_hz))
+
+
+def _bytes_seen(config: SweepConfig) -> int:
+    """Of one number a frame, over all frames that a decoder sees in a step."""
+    warmup = round(config.training.warmup_secs * config.features.frame_rate_hz)
+    return FLOAT_BYTES * config.training.batch_size * (_clip_frames(config) + warmup)
 
 
 def activations_per_frame(spec: DecoderSpec) -> int:

@@ -68,7 +68,7 @@ class DecoderStream:
 
         shapes = [tf.TensorSpec([None, 2]), tf.TensorSpec([1, decoder.spec.state_size])]
         # One concrete graph: a fresh tf.function per stream would warn of retracing after a few files.
-        self._run = tf.function(run, input_signature=shapes).get_concrete_function()
+        self._run = tf.function(run, input_signature=shapes, autograph=False).get_concrete_function()
         self._state = decoder.initial_state(1)
         self._n_controls = decoder.spec.n_controls
 
