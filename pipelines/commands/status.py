@@ -66,16 +66,15 @@ def _trials(store: TrialStore, console: rich.console.Console) -> None:
     counts: dict[int, collections.Counter[str]] = collections.defaultdict(collections.Counter)
     seconds: dict[int, float] = collections.defaultdict(float)
     trial_ids = store.trial_ids()
-    for trial_id in trial_ids:
-        for result in store.results(trial_id):
+    for results in store.all_results().values():
+        for result in results:
             counts[result.rung][result.status] += 1
             seconds[result.rung] += result.train_seconds
     table = rich.table.Table("rung", "done", "failed", "training, s", title="Trials", title_justify="left")
     for rung in sorted(counts):
         table.add_row(str(rung), str(counts[rung]["done"]), str(counts[rung]["failed"]), f"{seconds[rung]:.0f}")
     console.print(table)
-    running = sum(store.is_locked(trial_id) for trial_id in trial_ids)
-    console.print(f"{len(trial_ids)} trials, {running} running", highlight=False)
+    console.print(f"{len(trial_ids)} trials, {len(store.locked(trial_ids))} running", highlight=False)
 
 
 def _plan(history: History) -> SweepPlan | None:
@@ -91,10 +90,11 @@ def _ranks(plan: SweepPlan, store: TrialStore, console: rich.console.Console) ->
     """Whether the early rungs foretold the last, as far as trials have got there."""
     from tinytimbre.sweep.agreement import BIAS, rank_agreements
 
+    results = store.all_results()
     losses = {
         trial.trial_id: {
             result.rung: result.validation_loss
-            for result in store.results(trial.trial_id)
+            for result in results.get(trial.trial_id, ())
             if result.status == "done" and result.validation_loss is not None
         }
         for trial in plan.trials

@@ -15,6 +15,7 @@ from multiprocessing.context import ForkServerProcess
 from tinytimbre.config import SweepConfig
 from tinytimbre.errors import TinyTimbreError
 from tinytimbre.progress import ProgressEvent, report
+from tinytimbre.storage import StorageError
 from tinytimbre.sweep.accounts import Ledger
 from tinytimbre.sweep.plan import SweepPlan, Trial
 from tinytimbre.sweep.store import RungResult, TrialStore
@@ -57,18 +58,18 @@ def train_rung(
 
     Raises:
         TinyTimbreError: more than ``config.budget.max_failed_share`` of the trials failed (students do not count: what
-            they are to improve on is there already), or the disk is full.
+            they are to improve on is there already), the disk is full, or an object store fails.
     """
-    for trial_id in trial_ids:
-        earlier = store.result(trial_id, rung)
-        if earlier is not None and not earlier.repeatable:
-            store.forget(trial_id, rung)
-    wanted = set(trial_ids)
-    missing = [t for t in plan.trials if t.trial_id in wanted and store.result(t.trial_id, rung) is None]
+    earlier = store.rung_results(trial_ids, rung)
+    again = [trial_id for trial_id, result in earlier.items() if not result.repeatable]
+    for trial_id in again:
+        store.forget(trial_id, rung)
+    wanted = set(trial_ids).difference(earlier).union(again)
+    missing = [trial for trial in plan.trials if trial.trial_id in wanted]
     if missing:
         _RungRun(plan, rung, features_dir, store, config, jobs).run(missing, total=len(trial_ids))
-    results = [store.result(trial_id, rung) for trial_id in trial_ids]
-    finished = [result for result in results if result is not None]
+    results = store.rung_results(trial_ids, rung)
+    finished = [results[trial_id] for trial_id in trial_ids if trial_id in results]
     students = {trial.trial_id for trial in plan.students}
     _check_failures([r for r in finished if r.trial_id not in students], config.budget.max_failed_share)
     return finished
@@ -94,6 +95,7 @@ class _Running:
     asked: float
     last_sign: float
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
+    error: StorageError | None = None
 
 
 @dataclasses.dataclass
@@ -112,9 +114,9 @@ class _RungRun:
         first, self._target = self.plan.stretch(trials[0], rung=self.rung)
         self._label = "distilling" if trials[0].distillation else f"training rung {self.rung}"
         self._steps = (self._target - first) * total
-        self._done = self._steps - sum(self._steps_left(trial) for trial in trials)
         ids = [trial.trial_id for trial in trials]
-        self._ledger = Ledger(self.store.root, rung=self.rung, jobs=self.jobs, trial_ids=ids)
+        self._done = self._steps - self._steps_left(ids)
+        self._ledger = Ledger(self.store.storage, rung=self.rung, jobs=self.jobs, trial_ids=ids)
         waiting = list(side_by_side(trials, size=self._group_size(trials)))
         running: list[_Running] = []
         try:
@@ -129,9 +131,10 @@ class _RungRun:
             for group in running:
                 group.process.kill()
 
-    def _steps_left(self, trial: Trial) -> int:
-        checkpoint = self.store.checkpoint(trial.trial_id)
-        return self._target - (checkpoint[0] if checkpoint else 0)
+    def _steps_left(self, trial_ids: Sequence[str]) -> int:
+        """For the progress: curves are written with the checkpoints, and are much smaller."""
+        curves = self.store.curves(trial_ids)
+        return sum(self._target - int(curves[i][-1]["step"] if curves.get(i) else 0) for i in trial_ids)
 
     def _group_size(self, trials: Sequence[Trial]) -> int:
         """As many side by side as configured, but so few that a process has two groups: all end at about one time."""
@@ -148,7 +151,7 @@ class _RungRun:
                 "rung": self.rung,
                 "target_step": self._target,
                 "features_dir": str(self.features_dir),
-                "store_root": str(self.store.root),
+                "store": self.store,
                 "config": self.config,
                 "threads": max(1, (os.cpu_count() or 1) // self.jobs),
                 "reports": sender,
@@ -179,7 +182,9 @@ class _RungRun:
         try:
             while group.reports.poll():
                 message = group.reports.recv()
-                if isinstance(message, dict):
+                if isinstance(message, StorageError):
+                    group.error = message
+                elif isinstance(message, dict):
                     group.seconds = message
                 else:
                     steps += message
@@ -202,10 +207,13 @@ class _RungRun:
         if group.process.exitcode == DISK_FULL_EXIT:
             raise TinyTimbreError(
                 "training needs room for checkpoints",
-                got=f"no space left on the disk of {self.store.root}",
+                got=f"no space left on the disk of {self.store.address}",
                 remedy="free some space and run the same command again; everything up to the last checkpoints is kept",
             )
-        lost = [trial for trial in group.trials if self.store.result(trial.trial_id, self.rung) is None]
+        if group.error is not None:  # no trial's fault either
+            raise group.error
+        done = self.store.rung_results([trial.trial_id for trial in group.trials], self.rung)
+        lost = [trial for trial in group.trials if trial.trial_id not in done]
         if len(group.trials) > 1:
             return [[trial] for trial in lost]
         for trial in lost:

@@ -10,7 +10,6 @@ Interrupted it continues from its checkpoint; what is finished is never done aga
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import itertools
 import time
@@ -55,10 +54,7 @@ def tune_trials(
         config: the sweep; ``export.tuning_steps`` says how long.
     """
     key, done = tuning_key(quantisation, config), 0
-    with contextlib.ExitStack() as locks:
-        # Sorted, so that two sweeps that share trials never wait for each other in a circle.
-        for trial in sorted(trials, key=lambda trial: trial.trial_id):
-            locks.enter_context(store.lock(trial.trial_id))
+    with store.lock(*(trial.trial_id for trial in trials)):
         waiting = [trial for trial in trials if store.tuned(trial.trial_id, key) is None]
         for group in _groups(waiting, key=key, store=store, config=config):
             _tune(group, quantisation=quantisation, features_dir=features_dir, store=store, config=config)

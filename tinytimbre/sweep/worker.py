@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from tinytimbre.child import live_with_parent
 from tinytimbre.config import SweepConfig
+from tinytimbre.storage import StorageError
 from tinytimbre.sweep.accounts import Stopwatch
 from tinytimbre.sweep.limits import watch_memory
 from tinytimbre.sweep.plan import Trial
@@ -31,7 +32,7 @@ def run_group(
     rung: int,
     target_step: int,
     features_dir: str,
-    store_root: str,
+    store: TrialStore,
     config: SweepConfig,
     threads: int,
     reports: multiprocessing.connection.Connection,
@@ -48,12 +49,9 @@ def run_group(
     set_up_tensorflow(threads=threads)
     if config.budget.worker_memory_mb is not None:
         watch_memory(config.budget.worker_memory_mb * 1_000_000, exceeded=lambda: os._exit(OUT_OF_MEMORY_EXIT))
-    store = TrialStore(store_root)
-    with _shortage_ends_quietly(), contextlib.ExitStack() as locks:
-        # Sorted, so that two sweeps that share trials never wait for each other in a circle.
+    with _shortage_ends_quietly(reports), contextlib.ExitStack() as locks:
         with clock.part("waiting"):
-            for trial in sorted(trials, key=lambda trial: trial.trial_id):
-                locks.enter_context(store.lock(trial.trial_id))
+            locks.enter_context(store.lock(*(trial.trial_id for trial in trials)))
         for group in _same_step(trials, rung=rung, store=store):
             train_trials(
                 group,
@@ -87,12 +85,14 @@ def _same_step(trials: Sequence[Trial], *, rung: int, store: TrialStore) -> list
 
 
 @contextlib.contextmanager
-def _shortage_ends_quietly() -> Iterator[None]:
-    """Tells the parent by the exit code; any other error ends the process with its traceback."""
+def _shortage_ends_quietly(reports: multiprocessing.connection.Connection) -> Iterator[None]:
+    """Tells the parent by the exit code, or what it will say; any other error ends the process with its traceback."""
     try:
         yield
     except (MemoryError, tf.errors.ResourceExhaustedError):
         os._exit(OUT_OF_MEMORY_EXIT)
+    except StorageError as error:
+        reports.send(error)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             os._exit(DISK_FULL_EXIT)
