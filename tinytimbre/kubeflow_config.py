@@ -7,6 +7,8 @@ from typing import Literal
 import pydantic
 
 from tinytimbre.section import Section
+from tinytimbre.storage.address import parse_address
+from tinytimbre.storage.contract import StorageError
 
 KUBERNETES_NAME = r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$"
 
@@ -60,7 +62,20 @@ class KubeflowConfig(Section):
     mount_path: str = pydantic.Field(
         "/workspace", pattern=r"^(/[A-Za-z0-9._-]+)+$", description="of the volume, in pods"
     )
+    trial_store: str | None = pydantic.Field(
+        None, description="address of an object store, such as s3://bucket/trials; by default on the volume"
+    )
     retries: int = pydantic.Field(2, ge=0, le=10, description="of a pod that failed; trained steps are kept")
     pods: PodsConfig = PodsConfig()
     secrets: tuple[SecretConfig, ...] = ()
     tolerations: tuple[TolerationConfig, ...] = ()
+
+    @pydantic.field_validator("trial_store")
+    @classmethod
+    def _check_trial_store(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        try:
+            return str(parse_address(value))
+        except StorageError as error:
+            raise ValueError(f"{error.rule} ({error.remedy})") from None

@@ -49,7 +49,7 @@ def store(
 
 @pytest.fixture
 def own(store: TrialStore, tmp_path: pathlib.Path) -> TrialStore:
-    return TrialStore(shutil.copytree(store.root, tmp_path / "store"))
+    return TrialStore(shutil.copytree(store.address, tmp_path / "store"))
 
 
 def finalists(plan: SweepPlan, store: TrialStore) -> list[Trial]:
@@ -100,7 +100,7 @@ def test_finished_tuning_is_not_done_again(
 
 
 def test_an_interrupted_tuning_continues(plan, own, store, features_dir, settings, monkeypatch, tmp_path):
-    trials, undisturbed = finalists(plan, own), TrialStore(shutil.copytree(store.root, tmp_path / "other"))
+    trials, undisturbed = finalists(plan, own), TrialStore(shutil.copytree(store.address, tmp_path / "other"))
     expected = tune(trials, undisturbed, features_dir, settings)
     hurried = settings.model_copy(update={"training": settings.training.model_copy(update={"checkpoint_secs": 1e-9})})
     original = ModelGroup.train_step

@@ -24,7 +24,7 @@ class Folder:
 
     def __init__(self, root: str | pathlib.Path) -> None:
         self.root = pathlib.Path(root)
-        self.address = str(root)
+        self.address = str(self.root)
 
     def check(self) -> None:
         """Nothing to ask: the disk says what is wrong when it is written to."""

@@ -53,7 +53,8 @@ class ObjectStore:
         self._start()
 
     def _start(self) -> None:
-        self._process, self._client, self._conditional = os.getpid(), None, False
+        self._process, self._conditional = os.getpid(), False
+        self._client: Driver | None = None
         self._making = threading.RLock()
         self._held: dict[str, _Held] = {}
 
