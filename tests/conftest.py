@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.object_store import KEY_ID, SECRET, ObjectServer
+from tests.object_store import GOOGLE_BUCKET, KEY_ID, SECRET, ObjectServer, google_server
 
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -47,3 +47,18 @@ def bucket(s3: ObjectServer) -> str:
     s3.make_bucket(name)
     s3.calm()
     return name
+
+
+@pytest.fixture(scope="session")
+def google_url() -> Iterator[str]:
+    """One server for all tests; see `google`."""
+    with google_server() as url:
+        yield url
+
+
+@pytest.fixture
+def google(google_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty place in a store that speaks Google's protocol."""
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", google_url)
+    monkeypatch.setenv("NO_GCE_CHECK", "true")  # else it is asked for credentials, which takes long
+    return f"gs://{GOOGLE_BUCKET}/{uuid.uuid4().hex}"

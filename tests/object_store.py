@@ -1,22 +1,27 @@
-"""An object store that speaks S3 on a real socket, with failures on demand: Moto's server behind a layer of WSGI.
+"""Object stores on real sockets: one that speaks S3, with failures on demand, and one that speaks Google's protocol.
 
-with ObjectServer() as server:
-    server.make_bucket("trials")
-    server.fault = lambda request: "503" if request.method == "PUT" else None
+    with ObjectServer() as server:
+        server.make_bucket("trials")
+        server.fault = lambda request: "503" if request.method == "PUT" else None
+
+Both are servers of others: Moto's, behind a layer of WSGI, and gcp-storage-emulator.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import http
 import io
 import re
 import socket
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+GOOGLE_BUCKET = "tests"
 KEY_ID, SECRET = "tests", "no-secret-at-all-0123456789"
 Answer = Iterable[bytes]
 Fault = Callable[["Request"], str | None]
@@ -140,3 +145,26 @@ def _half(found: tuple[str, list[tuple[str, str]], bytes]) -> bytes:
     lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers if name.lower() != "content-length")]
     lines.append(f"Content-Length: {len(body)}")
     return "\r\n".join([*lines, "", ""]).encode() + body[: len(body) // 2]
+
+
+@contextlib.contextmanager
+def google_server() -> Iterator[str]:
+    """URL of a server with an empty `GOOGLE_BUCKET`. The emulator knows no conditions of uploads: they are added."""
+    from gcp_storage_emulator.handlers import objects
+    from gcp_storage_emulator.server import create_server
+
+    upload = objects._media_upload
+
+    def conditional(request: Any, response: Any, storage: Any) -> None:
+        wanted = request.query.get("ifGenerationMatch", [None])[0]
+        found = storage.objects.get(request.params["bucket_name"], {}).get(request.query["name"][0])
+        if wanted in (None, found["generation"] if found else "0"):
+            upload(request, response, storage)
+        else:
+            response.status = http.HTTPStatus.PRECONDITION_FAILED
+
+    server = create_server("127.0.0.1", 0, in_memory=True, default_bucket=GOOGLE_BUCKET)
+    objects._media_upload = conditional
+    with server:
+        yield f"http://127.0.0.1:{server._api._httpd.server_port}"
+    objects._media_upload = upload

@@ -141,7 +141,6 @@ def test_all_that_a_dead_process_held_runs_out_together(bucket: str, s3: ObjectS
     started = time.monotonic()
     with new.lock(*folders):
         took = time.monotonic() - started
-        assert new.locked(folders) == set(folders)
     assert took >= SECS
     # The others followed the first without a wait: one look before it, one after it.
     for folder in ("b", "c"):

@@ -16,10 +16,12 @@ from tinytimbre.errors import TinyTimbreError
 from tinytimbre.storage import Folder, ObjectStore, Storage, StorageError, is_address, located, open_storage
 
 
-@pytest.fixture(params=["folder", "s3"])
+@pytest.fixture(params=["folder", "s3", "gs"])
 def storage(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Storage:
     if request.param == "folder":
         return Folder(tmp_path / "place")
+    if request.param == "gs":
+        return ObjectStore(request.getfixturevalue("google"))
     return ObjectStore(f"s3://{request.getfixturevalue('bucket')}/the/place")
 
 

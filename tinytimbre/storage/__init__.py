@@ -1,9 +1,11 @@
 """Where trials and published models are kept: a folder, or a place in an object store.
 
-storage = open_storage("s3://bucket/trials")        # or gs://, minio://, a path
-storage.write("1a2b/rung-0.json", content)          # whole or not at all
-with storage.lock("1a2b"):                          # one holder in the world
-...
+    storage = open_storage("s3://bucket/trials")
+    storage.write("1a2b/rung-0.json", content)
+    with storage.lock("1a2b"):
+        ...
+
+A write is whole or not at all, and a lock has one holder in the world.
 """
 
 from tinytimbre.storage.address import is_address, located

@@ -90,7 +90,8 @@ class GcsDriver:
         import aiohttp
 
         limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECS, sock_read=timeout_secs)
-        self.fs = _library("gcsfs", extra="gcs").GCSFileSystem(
+        # The class of the core: the package's own asks for the kind of each bucket by another protocol.
+        self.fs = _library("gcsfs", extra="gcs").core.GCSFileSystem(
             requests_timeout=limits, use_listings_cache=False, skip_instance_cache=True
         )
 

@@ -93,11 +93,17 @@ class Lease:
                 remedy="nothing is lost: run the same command again",
             )
 
-    def free(self) -> None:
-        """Gives it back, if it is held; a store that does not answer frees it in time by itself."""
+    def stop(self) -> None:
+        """Renews it no more."""
         self._end.set()
+
+    def free(self) -> None:
+        """Stops and gives it back, if it is held and not stopped before; if that fails, it runs out."""
+        if self._end.is_set() or not self._holds:
+            return
+        self.stop()
         with self._turn:
-            if self._holds and not self._lost:
+            if not self._lost:
                 with contextlib.suppress(StorageError):
                     self._store.put(self._path, FREE, expected=self._version)
 

@@ -121,6 +121,10 @@ class ObjectStore:
                 lease.take()
                 self._held[folder] = _Held(self, folder, lease)
             yield
+        except StorageError:
+            for lease in leases.values():
+                lease.stop()  # to free them would take as many attempts again; they run out
+            raise
         finally:
             for folder, lease in leases.items():
                 self._held.pop(folder, None)
