@@ -51,12 +51,9 @@ class Folder:
 
     def names(self, folder: str = "") -> list[str]:
         """See `Storage`; hidden files are what is being written."""
-        return sorted(
-            (pathlib.Path(parent) / file).relative_to(self.root).as_posix()
-            for parent, _, files in os.walk(self.root / folder)
-            for file in files
-            if not file.startswith(".")
-        )
+        start = len(str(self.root)) + 1
+        found = os.walk(f"{self.root}/{folder}".rstrip("/"))
+        return sorted(f"{parent}/{file}"[start:] for parent, _, files in found for file in files if file[0] != ".")
 
     @contextlib.contextmanager
     def lock(self, *folders: str) -> Iterator[None]:

@@ -1,6 +1,6 @@
 """A lock in an object store: an object that its holder keeps renewing, and that others take over once he stops.
 
-    <folder>/lock       empty: free; else who holds it, another text with every renewal
+    <folder>/lock       "free", or longer: who holds it, another text with every renewal
 
 No clocks of different machines are compared. Who waits has seen the same version of the object for the length of the
 lease, on his own clock, before he takes it over; who holds counts from before his last renewal was sent, so he knows
@@ -23,7 +23,7 @@ from typing import Protocol
 from tinytimbre.storage.contract import LostLockError, StorageError
 
 LOCK = "lock"
-FREE = b""
+FREE = b"free"
 RENEWALS = 4
 """In the length of a lease, so that one or two may fail."""
 
@@ -63,7 +63,7 @@ class Lease:
         """Whether the lease can be taken; what stands there is seen, for the first time or again."""
         found = self._store.version(self._path)
         self._version, size = found or (None, 0)
-        if self._version is None or size == len(FREE):
+        if self._version is None or size <= len(FREE):
             return True
         if self._seen is None or self._seen[0] != self._version:
             self._seen = (self._version, time.monotonic())
