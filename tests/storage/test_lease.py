@@ -18,7 +18,7 @@ SECS = 2.0
 
 
 def store_of(bucket: str) -> ObjectStore:
-    return ObjectStore(f"s3://{bucket}/trials", lease_secs=SECS, timeout_secs=5.0, attempts=2)
+    return ObjectStore(f"s3://{bucket}/trials", lease_secs=SECS, attempts=2)
 
 
 def puts(s3: ObjectServer, path: str) -> list[Request]:
