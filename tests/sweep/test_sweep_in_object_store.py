@@ -10,9 +10,9 @@ import signal
 import time
 
 import pytest
-from test_rung import config, take
 
 from tests.object_store import ObjectServer
+from tests.sweep.test_rung import config, take
 from tinytimbre.config import SweepConfig
 from tinytimbre.features.examples import write_split
 from tinytimbre.storage import ObjectStore, StorageError
