@@ -101,9 +101,9 @@ class ObjectServer:
         fault = self.fault(request) if self.fault else None
         known = re.search(f"Credential={KEY_ID}/", environ.get("HTTP_AUTHORIZATION", ""))
         if fault == "403" or not known:
-            return _refused(start_response, "403 Forbidden", "InvalidAccessKeyId")
+            return _refused(environ, start_response, "403 Forbidden", "InvalidAccessKeyId")
         if fault == "503":
-            return _refused(start_response, "503 Service Unavailable", "ServiceUnavailable")
+            return _refused(environ, start_response, "503 Service Unavailable", "ServiceUnavailable")
         if fault == "drop":
             return _broken_off(environ)
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
@@ -128,10 +128,10 @@ class ObjectServer:
         return told[0], told[1], body
 
 
-def _refused(start_response: Callable[..., Any], status: str, code: str) -> Answer:
+def _refused(environ: dict[str, Any], start_response: Callable[..., Any], status: str, code: str) -> Answer:
     content = ERROR.format(code=code).encode()
     start_response(status, [("Content-Type", "application/xml"), ("Content-Length", str(len(content)))])
-    return [content]
+    return [] if environ["REQUEST_METHOD"] == "HEAD" else [content]
 
 
 def _broken_off(environ: dict[str, Any]) -> Answer:
