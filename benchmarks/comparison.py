@@ -161,9 +161,9 @@ def _rung_results(plan: SweepPlan, store: TrialStore) -> Iterator[tuple[str, Val
 
 def _weights(plan: SweepPlan, store: TrialStore) -> Iterator[tuple[str, Value]]:
     for trial in plan.trials:
-        for path in sorted(store.folder(trial.trial_id).glob("weights-*.npz")):
-            with np.load(path) as arrays:
-                yield from ((f"{trial.trial_id} {path.stem} {name}", arrays[name]) for name in arrays.files)
+        for rung in range(len(plan.rungs)):
+            found = store.weights(trial.trial_id, rung=rung) or {}
+            yield from ((f"{trial.trial_id} weights-{rung} {name}", values) for name, values in found.items())
 
 
 def _candidate_numbers() -> tuple[str, ...]:

@@ -13,7 +13,6 @@ import dataclasses
 import json
 import os
 import pathlib
-import shutil
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -62,7 +61,7 @@ def halving_events(search: Search, *, store: TrialStore) -> list[list[Event]]:
         if len(found) < len(trials):
             raise TinyTimbreError(
                 "the sweep of the workspace must have trained all rungs of this configuration",
-                got=f"{len(found)} of {len(trials)} trials of rung {rung} in {store.root}",
+                got=f"{len(found)} of {len(trials)} trials of rung {rung} in {store.address}",
                 remedy="run it to its end with the same configuration, in one go so that its seconds are whole",
             )
         stages.append([_event(trial, result) for trial, result in zip(trials, found, strict=True)])
@@ -108,7 +107,7 @@ def _drop_unfinished(trials: Sequence[Trial], *, store: TrialStore) -> None:
     """A result counts the seconds since its training was last resumed: what was interrupted starts anew."""
     for trial in trials:
         if store.result(trial.trial_id, 0) is None:
-            shutil.rmtree(store.folder(trial.trial_id), ignore_errors=True)
+            store.drop(trial.trial_id)
 
 
 def _event(trial: Trial, result: RungResult) -> Event:

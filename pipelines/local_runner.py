@@ -18,6 +18,7 @@ from pipelines.pipeline import Places, create_pipeline
 from pipelines.workspace import Workspace
 from tinytimbre.config import SweepConfig
 from tinytimbre.errors import TinyTimbreError
+from tinytimbre.storage import located
 
 
 def run_locally(
@@ -26,7 +27,7 @@ def run_locally(
     workspace: Workspace,
     recordings: pathlib.Path,
     recordings_digest: str,
-    publish_to: pathlib.Path,
+    publish_to: str,
     jobs: int,
     shards: int = 1,
 ) -> History:
@@ -37,7 +38,7 @@ def run_locally(
         workspace: where everything is kept.
         recordings: folder with the recordings.
         recordings_digest: changes when the recordings do.
-        publish_to: where models are published.
+        publish_to: where models are published: a folder or an address.
         jobs: processes at a time.
         shards: nodes per rung; one is enough on one machine.
 
@@ -52,7 +53,7 @@ def run_locally(
             trials=str(workspace.trials),
             cache=str(workspace.cache),
             boards=str(workspace.boards),
-            publish_to=str(publish_to.resolve()),
+            publish_to=located(publish_to),
             metadata=str(workspace.metadata),
         ),
         recordings_digest=recordings_digest,

@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Collection, Sequence
 
 from pipelines.lineage import History
+from tinytimbre.storage import open_storage
 from tinytimbre.sweep.accounts import Bookkeeping, StageAccount, bookkeeping, read_accounts
 
 RUNG_NODES = ("SweepTrainer_", "RungPromoter_")
@@ -19,7 +20,7 @@ def sweep_bookkeeping(history: History, *, trials: pathlib.Path, trial_ids: Coll
         trials: the trial store.
         trial_ids: of the sweep.
     """
-    accounts = read_accounts(trials, trial_ids=trial_ids)
+    accounts = read_accounts(open_storage(trials), trial_ids=trial_ids)
     return bookkeeping(accounts, stages_secs=_around(accounts, history))
 
 

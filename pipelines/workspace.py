@@ -26,6 +26,7 @@ import yaml
 from tinytimbre.config import SweepConfig
 from tinytimbre.durable import write_whole
 from tinytimbre.errors import TinyTimbreError
+from tinytimbre.storage import is_address, open_storage
 
 MIN_FREE_BYTES = 300_000_000
 BYTES_PER_RECORDED_SECOND = 250_000
@@ -139,6 +140,22 @@ def check_folder(folder: pathlib.Path, *, purpose: str) -> None:
         raise _no_folder(folder, purpose=purpose, reason=f"{existing} is a file")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise _no_folder(folder, purpose=purpose, reason=f"no permission to write in {existing}")
+
+
+def check_place(place: str, instrument: str, *, purpose: str) -> None:
+    """As `check_folder` of an instrument's folder, and for an address of an object store whether it can be used."""
+    if is_address(place):
+        open_storage(place).check()
+    else:
+        check_folder(pathlib.Path(place) / instrument, purpose=purpose)
+
+
+def make_place(place: str, *, purpose: str) -> None:
+    """As `make_folder`, and for an address of an object store whether it can be used."""
+    if is_address(place):
+        open_storage(place).check()
+    else:
+        make_folder(pathlib.Path(place), purpose=purpose)
 
 
 def make_folder(folder: pathlib.Path, *, purpose: str) -> None:

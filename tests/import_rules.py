@@ -17,6 +17,7 @@ DOORS = {
     "tensorflowjs": ("tinytimbre/export/converter.py",),
     "ddsp": ("tinytimbre/ddsp_door.py",),
     "argparse": ("pipelines/",),
+    **dict.fromkeys(("aiohttp", "botocore", "fsspec", "gcsfs", "s3fs"), ("tinytimbre/storage/",)),
 }
 """Where a package may be imported."""
 

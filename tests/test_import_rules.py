@@ -27,6 +27,7 @@ FORBIDDEN = [
     ("tinytimbre/export/bundle.py", "from tensorflowjs import quantization\n", "tensorflowjs may be imported only in"),
     ("tinytimbre/quality/x.py", "import argparse\n", "argparse may be imported only in"),
     ("components/model_pusher/x.py", "import pipelines.cli\n", "components must not import pipelines"),
+    ("tinytimbre/export/x.py", "import s3fs\n", "s3fs may be imported only in"),
     ("components/model_pusher/x.py", "import apache_beam\n", "apache_beam may be imported only in"),
     ("pipelines/x.py", "import notebooks.helper\n", "pipelines must not import notebooks"),
     ("notebooks/x.py", "import tfx\n", "tfx may be imported only in"),

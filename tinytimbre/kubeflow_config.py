@@ -8,6 +8,7 @@ import pydantic
 
 from tinytimbre import ignored_settings
 from tinytimbre.section import Section
+from tinytimbre.storage.address import parse_address
 
 KUBERNETES_NAME = r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$"
 
@@ -66,7 +67,16 @@ class KubeflowConfig(Section):
     mount_path: str = pydantic.Field(
         "/workspace", pattern=r"^(/[A-Za-z0-9._-]+)+$", description="of the volume, in pods"
     )
+    trial_store: str | None = pydantic.Field(
+        None, description="address of an object store, such as s3://bucket/trials; by default on the volume"
+    )
     retries: int = pydantic.Field(2, ge=0, le=10, description="of a pod that failed; trained steps are kept")
     pods: PodsConfig = PodsConfig()
     secrets: tuple[SecretConfig, ...] = ()
     tolerations: tuple[TolerationConfig, ...] = ()
+
+    @pydantic.field_validator("trial_store")
+    @classmethod
+    def _check_trial_store(cls, value: str | None) -> str | None:
+        """Raises what is no ValueError: pydantic would repeat the value, which may hold a password."""
+        return None if value is None else str(parse_address(value))

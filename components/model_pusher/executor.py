@@ -30,7 +30,7 @@ class Executor(BaseExecutor):
         if only(input_dict, "blessing").get_int_custom_property("blessed"):
             chosen = {name: verdict.chosen for name, verdict in sweep.tables.verdicts.items() if verdict.chosen}
         published = {
-            instrument: str(publish_candidate(candidate_id, sweep=sweep, to=exec_properties["publish_to"]))
+            instrument: publish_candidate(candidate_id, sweep=sweep, to=exec_properties["publish_to"])
             for instrument, candidate_id in sorted(chosen.items())
         }
         (folder(output_dict, "pushed") / PUBLISHED).write_text(json.dumps(published, indent=1))

@@ -54,8 +54,8 @@ class FinishedSweep:
         return models[candidate_id]
 
 
-def publish_candidate(candidate_id: str, *, sweep: FinishedSweep, to: str) -> pathlib.Path:
-    """Publishes one model; gives its versioned directory.
+def publish_candidate(candidate_id: str, *, sweep: FinishedSweep, to: str) -> str:
+    """Publishes one model; gives where its version is: a path, or an address.
 
     Raises:
         TinyTimbreError: no such model, or the destination cannot be written.

@@ -37,14 +37,15 @@ def sweep_tables(
     """Tables without verdicts and sounds; `evaluations` by candidate id, `baselines` by instrument."""
     rows = [*_clip_rows(models, evaluations), *_baseline_rows(baselines)]
     clips = _table(rows, (*CLIP_COLUMNS, *DIAGNOSTIC_CLIP_COLUMNS))
+    results, curves = store.all_results(), store.curves(trial.trial_id for trial in plan.trials)
     return SweepTables(
         trials=_table(
-            (_trial_row(trial, plan=plan, store=store) for trial in plan.trials),
+            (_trial_row(trial, plan=plan, results=results.get(trial.trial_id, [])) for trial in plan.trials),
             (*TRIAL_COLUMNS, *TRIAL_DETAIL_COLUMNS),
         ),
         candidates=_candidates(plan, models=models, failures=failures, evaluations=evaluations, clips=clips),
         clips=clips,
-        curves=_table(_curve_rows(plan, store=store), CURVE_COLUMNS),
+        curves=_table(_curve_rows(plan, curves), CURVE_COLUMNS),
         verdicts={},
         audio=[],
     )
@@ -54,8 +55,8 @@ def _table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> pd.Data
     return pd.DataFrame(list(rows), columns=list(columns))
 
 
-def _trial_row(trial: Trial, *, plan: SweepPlan, store: TrialStore) -> dict[str, Any]:
-    results = [result for result in store.results(trial.trial_id) if result.rung < len(plan.rungs)]
+def _trial_row(trial: Trial, *, plan: SweepPlan, results: Sequence[RungResult]) -> dict[str, Any]:
+    results = [result for result in results if result.rung < len(plan.rungs)]
     last = results[-1] if results else None
     spec = trial.decoder.model_dump()
     return {
@@ -131,7 +132,7 @@ def _candidates(
     return _table(rows, (*columns, "reason", "family", *SANITY)).join(metric_means(clips), on="candidate_id")
 
 
-def _curve_rows(plan: SweepPlan, *, store: TrialStore) -> Iterable[dict[str, Any]]:
+def _curve_rows(plan: SweepPlan, curves: Mapping[str, Sequence[Mapping[str, float]]]) -> Iterable[dict[str, Any]]:
     for trial in plan.trials:
-        for row in store.curve(trial.trial_id):
+        for row in curves.get(trial.trial_id, ()):
             yield {"trial_id": trial.trial_id, "validation_loss": None, **row}

@@ -17,6 +17,7 @@ from tinytimbre.errors import TinyTimbreError
 from tinytimbre.report.distillation import distillation_words
 from tinytimbre.report.tables import SweepTables, agreements, why_no_verdict
 from tinytimbre.report.terminal import front_table, summary_table
+from tinytimbre.storage import is_address
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,6 +56,8 @@ class Outcome:
         """One line."""
         if self.published:
             model = next(iter(self.published.values()))
+            if is_address(model):
+                return f"open the report and listen; {model} can be played once it is copied to a folder"
             return f"open the report and listen; or play it yourself: tinytimbre render {model} humming.wav out.wav"
         return (
             "nothing was good enough: see the report for what came nearest, then give it more training "

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import pathlib
 from typing import TYPE_CHECKING
 
 from pipelines.commands import options
-from pipelines.workspace import Workspace, check_folder
+from pipelines.workspace import Workspace, check_place
 from tinytimbre.errors import TinyTimbreError
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="start of the id of a trial, of which the smallest accepted model is meant, or with a quantisation, such "
         "as 1a2b-uint8, that very model (default: the chosen one)",
     )
-    parser.add_argument("--to", required=True, type=pathlib.Path, metavar="DIR")
+    parser.add_argument("--to", required=True, metavar="PLACE", help="folder, or address of an object store")
     parser.add_argument("--yes", action="store_true", help="really publish")
 
 
@@ -42,14 +41,14 @@ def run(args: argparse.Namespace) -> int:
     from pipelines.terminal import terminal
 
     workspace = Workspace(args.workspace).require()
-    check_folder(args.to / args.instrument, purpose="the place to publish to")
+    check_place(args.to, args.instrument, purpose="the place to publish to")
     with terminal(verbose=args.verbose) as screen:
         sweep = outcome(History.read(workspace.metadata)).sweep
         candidate_id = choose(sweep, instrument=args.instrument, trial=args.trial)
         model = sweep.model(candidate_id)
         text = f"{candidate_id} ({model.size.total_brotli:,} bytes with brotli) to {args.to}/{args.instrument}/"
         if args.yes:
-            text = f"published: {publish_candidate(candidate_id, sweep=sweep, to=str(args.to))}"
+            text = f"published: {publish_candidate(candidate_id, sweep=sweep, to=args.to)}"
         else:
             text = f"would publish {text}\nnothing was written; add --yes to publish"
         screen.results.print(text, markup=False, highlight=False, soft_wrap=True)

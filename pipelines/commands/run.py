@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import pathlib
 import shutil
 import time
 from typing import TYPE_CHECKING
 
 from pipelines.commands import options
-from pipelines.workspace import Workspace, make_folder
+from pipelines.workspace import Workspace, make_place
 from tinytimbre.config import SweepConfig
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ NOTHING_ACCEPTABLE = 3
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to run, on what, where to."""
     options.add_sweep_arguments(parser)
-    parser.add_argument("--publish-to", type=pathlib.Path, metavar="DIR", help="default: <workspace>/models")
+    parser.add_argument("--publish-to", metavar="PLACE", help="folder or address (default: <workspace>/models)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -39,11 +38,11 @@ def run(args: argparse.Namespace) -> int:
     plan = plan_sweep(config, fingerprints=dict.fromkeys(inventory.instruments, ""))
     check_machine(plan.trials, config=config, jobs=jobs)
     workspace = options.workspace(args, config)
-    publish_to = args.publish_to or workspace.models
+    publish_to = args.publish_to or str(workspace.models)
     with workspace.locked(), temporary_folder(workspace.temporary):
         needed = estimate_disk(plan.trials, config=config, recorded_bytes=inventory.n_bytes)
         workspace.check_room(needed_bytes=needed)
-        make_folder(publish_to, purpose="the place to publish to")
+        make_place(publish_to, purpose="the place to publish to")
         workspace.record(config)
         log = workspace.logs / f"{time.strftime('%Y%m%d-%H%M%S')}.log"
         with terminal(verbose=args.verbose, log=log) as screen:

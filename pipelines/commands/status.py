@@ -66,20 +66,19 @@ def _trials(store: TrialStore, console: rich.console.Console) -> None:
 
     results: dict[str, list[RungResult | TuningResult]] = collections.defaultdict(list)
     trial_ids = store.trial_ids()
-    for trial_id in trial_ids:
-        for result in store.results(trial_id):
-            student = store.trial(trial_id).distillation is not None
+    for trial_id, own in store.all_results().items():
+        student = store.trial(trial_id).distillation is not None
+        for result in own:
             results["distillation" if student else f"rung {result.rung}"].append(result)
-        for tuned in store.tuning_results(trial_id):
-            results[f"fine-tuning, {tuned.key.partition('-')[0]}"].append(tuned)
+    for tuned in store.all_tuning_results():
+        results[f"fine-tuning, {tuned.key.partition('-')[0]}"].append(tuned)
     table = rich.table.Table("stage", "done", "failed", "training, s", title="Trials", title_justify="left")
     for stage in sorted(results, key=_stage_order):
-        own = results[stage]
-        done, failed = (str(sum(result.status == status for result in own)) for status in ("done", "failed"))
-        table.add_row(stage, done, failed, f"{sum(result.train_seconds for result in own):.0f}")
+        of_stage = results[stage]
+        done, failed = (str(sum(result.status == status for result in of_stage)) for status in ("done", "failed"))
+        table.add_row(stage, done, failed, f"{sum(result.train_seconds for result in of_stage):.0f}")
     console.print(table)
-    running = sum(store.is_locked(trial_id) for trial_id in trial_ids)
-    console.print(f"{len(trial_ids)} trials, {running} running", highlight=False)
+    console.print(f"{len(trial_ids)} trials, {len(store.locked(trial_ids))} running", highlight=False)
 
 
 def _stage_order(stage: str) -> tuple[bool, bool, int, str]:
@@ -101,10 +100,11 @@ def _ranks(plan: SweepPlan, store: TrialStore, console: rich.console.Console) ->
     """Whether the early rungs foretold the last, as far as trials have got there."""
     from tinytimbre.sweep.agreement import BIAS, rank_agreements
 
+    results = store.all_results()
     losses = {
         trial.trial_id: {
             result.rung: result.validation_loss
-            for result in store.results(trial.trial_id)
+            for result in results.get(trial.trial_id, ())
             if result.status == "done" and result.validation_loss is not None
         }
         for trial in plan.trials

@@ -46,7 +46,7 @@ RECORDINGS, RECORDINGS_DIGEST, PUBLISH_TO = "recordings", "recordings_digest", "
 DESCRIPTIONS = {
     RECORDINGS: "Folder with the recordings, on the volume.",
     RECORDINGS_DIGEST: "Any text that is another one once the recordings are: results of the same text are reused.",
-    PUBLISH_TO: "Folder where models are published, on the volume.",
+    PUBLISH_TO: "Where models are published: a folder on the volume, or an s3://, gs:// or minio:// address.",
     BUDGET_SCALE: "Multiplies the steps of every rung.",
 }
 IMAGE = re.compile(
@@ -130,7 +130,7 @@ def _places(kubeflow: KubeflowConfig) -> Places:
     return Places(
         recordings=RuntimeParameter(RECORDINGS, ptype=str, default=f"{volume}/recordings"),
         root="",  # the cluster's, or that of the submission
-        trials=f"{volume}/trials",
+        trials=kubeflow.trial_store or f"{volume}/trials",
         cache=f"{volume}/cache",
         boards=f"{volume}/tensorboard",
         publish_to=RuntimeParameter(PUBLISH_TO, ptype=str, default=f"{volume}/models"),

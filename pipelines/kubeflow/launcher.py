@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from kfp.pipeline_spec import pipeline_spec_pb2 as pb
 
 from tinytimbre.errors import TinyTimbreError
+from tinytimbre.storage import is_address, located
 
 MOUNTS = {"minio://": "minio", "s3://": "s3", "gs://": "gcs"}
 """Scheme → folder below the root of the file system."""
@@ -21,8 +22,11 @@ MOUNTS = {"minio://": "minio", "s3://": "s3", "gs://": "gcs"}
 EXECUTOR_LOGS = "executor-logs"
 """An output that newer launchers add for themselves; its type means nothing to TFX."""
 
-PLACES = ("folder", "publish_to", "store", "cache", "boards")
+FOLDERS = ("folder", "cache", "boards")
 """Parameters of the components that are folders on the volume."""
+
+PLACES = ("publish_to", "store")
+"""Those that may also be addresses of object stores, which the components reach themselves."""
 
 
 def local_path(uri: str, *, root: pathlib.Path) -> pathlib.Path:
@@ -90,18 +94,20 @@ def output_folders(local: pb.ExecutorInput) -> list[pathlib.Path]:
 
 
 def check_places(found: pb.ExecutorInput) -> None:
-    """Whether the folders that a run may choose are paths.
+    """Whether the places that a run may choose are paths, or addresses where these are possible.
 
     Raises:
-        TinyTimbreError: one is something else, such as a URI.
+        TinyTimbreError: one is something else.
     """
-    for name in PLACES:
+    for name in (*FOLDERS, *PLACES):
         value = found.inputs.parameter_values[name].string_value if name in found.inputs.parameter_values else "/"
-        if not value.startswith("/"):
+        if name in PLACES and is_address(value):
+            located(value)
+        elif not value.startswith("/"):
             raise TinyTimbreError(
-                "recordings, models and the trial store must be folders on the mounted volume",
+                "recordings and caches must be folders on the mounted volume, models and trials there or at an address",
                 got=f"{name} = {value!r}",
-                remedy="give a path below kubeflow.mount_path, such as /workspace/recordings",
+                remedy="give a path below kubeflow.mount_path, such as /workspace/recordings; models may go to s3://…",
             )
 
 

@@ -67,7 +67,7 @@ def test_random_search_continues_and_draws_every_trial_once_at_most(search: Sear
     first = random_events(search, store=store, goal_secs=1e-3, **arguments)
     interrupted = next(t for t in search.plan.trials if t.trial_id not in {event.trial_id for event in first})
     store.write_checkpoint(interrupted.trial_id, step=11, state={})
-    written = {path: path.stat().st_mtime_ns for event in first for path in store.folder(event.trial_id).glob("*.npz")}
+    written = {path: path.stat().st_mtime_ns for event in first for path in (tmp_path / event.trial_id).glob("*.npz")}
     drawn = random_events(search, store=store, goal_secs=1e9, **arguments)
     assert drawn[: len(first)] == first
     assert written == {path: path.stat().st_mtime_ns for path in written}

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import pathlib
+import subprocess
+import sys
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -72,3 +75,22 @@ def resealed(folder: pathlib.Path) -> None:
     """Gives a bundle whose files were changed the checksum that they have now."""
     path = folder / "settings.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "checksum": checksum(folder)}))
+
+
+PUBLISHER = """
+import sys
+from tinytimbre.export.publish import publish_bundle
+bundle, to, *cards = sys.argv[1:]
+for card in cards:
+    print(publish_bundle(bundle, card=card, to=to, instrument="violin").rpartition("/")[2], flush=True)
+"""
+
+
+def publish_at_once(bundle: pathlib.Path, to: pathlib.Path | str, *, orders: Sequence[str]) -> dict[str, str]:
+    """Publishes a bundle from one process per order, with one card after the other; gives card → version."""
+    commands = [[sys.executable, "-c", PUBLISHER, bundle, to, *order] for order in orders]
+    publishers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for command in commands]
+    told = [publisher.communicate()[0].split() for publisher in publishers]
+    by_card = [dict(zip(order, versions, strict=True)) for order, versions in zip(orders, told, strict=True)]
+    assert all(versions == by_card[0] for versions in by_card), "the same content is one version"
+    return by_card[0]

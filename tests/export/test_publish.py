@@ -3,12 +3,11 @@ from __future__ import annotations
 import errno
 import json
 import os
+import pathlib
 import shutil
-import subprocess
-import sys
 
 import pytest
-from exported_bundles import renamed
+from exported_bundles import publish_at_once, renamed
 
 from tinytimbre.errors import TinyTimbreError
 from tinytimbre.export.bundle import load_bundle, validate_bundle
@@ -21,7 +20,7 @@ def bundle(bundles):
 
 
 def publish(bundle, to, card="card", **more):
-    return publish_bundle(bundle, card=card, to=to, instrument="violin", **more)
+    return pathlib.Path(publish_bundle(bundle, card=card, to=to, instrument="violin", **more))
 
 
 def names(folder):
@@ -161,24 +160,10 @@ def test_only_whole_bundles_of_the_right_instrument(bundle, tmp_path):
     assert not to.exists()
 
 
-PUBLISHER = """
-import sys
-from tinytimbre.export.publish import publish_bundle
-bundle, to, *cards = sys.argv[1:]
-for card in cards:
-    print(publish_bundle(bundle, card=card, to=to, instrument="violin").name, flush=True)
-"""
-
-
 def test_publishers_at_the_same_time_do_not_disturb_each_other(bundle, tmp_path):
-    orders = ["abcd", "dcba", "bdac"]
-    commands = [[sys.executable, "-c", PUBLISHER, bundle, tmp_path, *order] for order in orders]
-    publishers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for command in commands]
-    told = [publisher.communicate()[0].split() for publisher in publishers]
-    by_card = [dict(zip(order, versions, strict=True)) for order, versions in zip(orders, told, strict=True)]
-    assert by_card[0] == by_card[1] == by_card[2]
-    assert sorted(int(name.partition("-")[0]) for name in by_card[0].values()) == [1, 2, 3, 4]
+    by_card = publish_at_once(bundle, tmp_path, orders=["abcd", "dcba", "bdac"])
+    assert sorted(int(name.partition("-")[0]) for name in by_card.values()) == [1, 2, 3, 4]
     index = json.loads((tmp_path / "index.json").read_text())
-    assert {v["version"] for v in index["instruments"]["violin"]["versions"]} == set(by_card[0].values())
+    assert {v["version"] for v in index["instruments"]["violin"]["versions"]} == set(by_card.values())
     for version in (tmp_path / "violin").iterdir():
         validate_bundle(version)

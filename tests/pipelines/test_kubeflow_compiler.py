@@ -151,6 +151,19 @@ def test_pods_get_what_the_configuration_says() -> None:
     assert store.runtime_value.constant.string_value == "/mnt/data/trials"
 
 
+def test_trials_may_be_in_an_object_store() -> None:
+    config = changed(SMOKE, kubeflow={"trial_store": "minio://bucket/trials/"})
+    found = spec_of(compile_pipeline(config, image=IMAGE, shards=1))
+    tasks = ("sweeptrainer-rung0-shard00", "tfjsexporter", "qualityevaluator")
+    for name in tasks:
+        store = found.root.dag.tasks[name].inputs.parameters["store"]
+        assert store.runtime_value.constant.string_value == "minio://bucket/trials"
+    for wrong in ("bucket/trials", "s3://user:word@bucket/trials"):
+        with pytest.raises(TinyTimbreError, match="object store") as caught:
+            changed(SMOKE, kubeflow={"trial_store": wrong})
+        assert "word" not in str(caught.value)
+
+
 def test_pods_do_not_change_what_is_cached(compiled: CompiledPipeline) -> None:
     other = compile_pipeline(
         changed(SMOKE, kubeflow={"retries": 9, "pods": {"rung_promoter": {"cpus": 9}}}), image=IMAGE, shards=3

@@ -69,12 +69,24 @@ def test_paths_there_and_uris_back() -> None:
     assert told.artifacts["plan"].artifacts[0].metadata["n_trials"] == 4
 
 
-@pytest.mark.parametrize("value", ["s3://bucket/recordings", "recordings", ""])
-def test_places_are_paths(value: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "value"), [("folder", "s3://bucket/recordings"), ("cache", "gs://bucket/cache"), ("publish_to", "models")]
+)
+def test_places_are_paths(name: str, value: str) -> None:
     found = pb.ExecutorInput()
     found.inputs.parameter_values["folder"].string_value = "/workspace/recordings"
     check_places(found)
-    found.inputs.parameter_values["publish_to"].string_value = value
+    found.inputs.parameter_values[name].string_value = value
     with pytest.raises(TinyTimbreError, match="mounted volume") as caught:
         check_places(found)
-    assert f"publish_to = {value!r}" in caught.value.got
+    assert f"{name} = {value!r}" in caught.value.got
+
+
+def test_models_and_trials_may_be_at_addresses() -> None:
+    found = pb.ExecutorInput()
+    found.inputs.parameter_values["publish_to"].string_value = "minio://bucket/models"
+    found.inputs.parameter_values["store"].string_value = "s3://bucket/trials"
+    check_places(found)
+    found.inputs.parameter_values["publish_to"].string_value = "http://host/models"
+    with pytest.raises(TinyTimbreError, match="a place in an object store"):
+        check_places(found)

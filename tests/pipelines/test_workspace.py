@@ -9,7 +9,7 @@ import soundfile
 from instruments import RATE, make_recordings, note
 
 from pipelines.recordings import take_inventory
-from pipelines.workspace import Workspace, check_folder, needed_bytes
+from pipelines.workspace import Workspace, check_folder, check_place, make_place, needed_bytes
 from tinytimbre.config import load_config
 from tinytimbre.errors import TinyTimbreError
 
@@ -88,3 +88,15 @@ def test_a_place_to_publish_to_is_checked_without_making_it(tmp_path: pathlib.Pa
         with pytest.raises(TinyTimbreError, match="the place must be a folder") as caught:
             check_folder(place, purpose="the place")
         assert f"{tmp_path / 'file'} is a file" in caught.value.got
+
+
+def test_a_place_in_an_object_store_is_asked_before_hours_of_work(bucket: str, tmp_path: pathlib.Path) -> None:
+    make_place(f"s3://{bucket}/models", purpose="the place")
+    check_place(f"s3://{bucket}/models", "violin", purpose="the place")
+    for refused in ("s3://absent-bucket/models", "s3://user:word@bucket/models", "ftp://host/models"):
+        with pytest.raises(TinyTimbreError):
+            make_place(refused, purpose="the place")
+        with pytest.raises(TinyTimbreError):
+            check_place(refused, "violin", purpose="the place")
+    make_place(str(tmp_path / "new"), purpose="the place")
+    assert (tmp_path / "new").is_dir()

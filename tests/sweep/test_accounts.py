@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from tinytimbre.storage import Folder
 from tinytimbre.sweep.accounts import Ledger, StageAccount, Stopwatch, bookkeeping, read_accounts
 
 
@@ -27,26 +28,28 @@ def test_a_stopwatch_counts_by_part_also_where_the_work_fails() -> None:
 
 
 def test_workers_that_died_and_those_that_ended_are_told_apart(tmp_path: pathlib.Path) -> None:
-    ledger = Ledger(tmp_path, stage="rung", rung=1, jobs=2, trial_ids=["a"])
+    storage = Folder(tmp_path)
+    ledger = Ledger(storage, stage="rung", rung=1, jobs=2, trial_ids=["a"])
     ledger.add({"training": 3.0, "start": 1.0}, lifetime_secs=5.0)
-    (first,) = read_accounts(tmp_path)
+    (first,) = read_accounts(storage)
     assert {part: first.seconds[part] for part in ("training", "start", "end")} == {
         "training": 3.0,
         "start": 1.0,
         "end": 1.0,
     }
     ledger.add({}, lifetime_secs=7.0)
-    (second,) = read_accounts(tmp_path)
+    (second,) = read_accounts(storage)
     assert second.seconds["lost"] == 7.0
     assert second.wall_secs >= first.wall_secs
 
 
 def test_only_accounts_of_the_named_trials_are_read(tmp_path: pathlib.Path) -> None:
     for rung, trial in ((0, "a"), (1, "b")):
-        Ledger(tmp_path, stage="rung", rung=rung, jobs=1, trial_ids=[trial]).add({"training": 1.0}, lifetime_secs=1.0)
-    assert [found.rung for found in read_accounts(tmp_path)] == [0, 1]
-    assert [found.rung for found in read_accounts(tmp_path, trial_ids=["b", "c"])] == [1]
-    assert read_accounts(tmp_path / "absent") == []
+        ledger = Ledger(Folder(tmp_path), stage="rung", rung=rung, jobs=1, trial_ids=[trial])
+        ledger.add({"training": 1.0}, lifetime_secs=1.0)
+    assert [found.rung for found in read_accounts(Folder(tmp_path))] == [0, 1]
+    assert [found.rung for found in read_accounts(Folder(tmp_path), trial_ids=["b", "c"])] == [1]
+    assert read_accounts(Folder(tmp_path / "absent")) == []
 
 
 def test_share_and_parts_of_a_sweep() -> None:

@@ -145,7 +145,7 @@ def test_what_a_killed_process_had_finished_before_stays(tmp_path: pathlib.Path,
     )
     assert not killer.is_alive()
     assert [result.status for result in results] == ["done"] * len(ids)
-    (account,) = read_accounts(tmp_path)
+    (account,) = read_accounts(store.storage)
     assert account.seconds["lost"] > 0
 
 
@@ -253,7 +253,7 @@ def test_controls_that_are_no_numbers_make_the_validation_loss_none(features_dir
 def test_the_account_of_a_rung_adds_up(tmp_path: pathlib.Path, features_dir: pathlib.Path) -> None:
     settings, store = config(), TrialStore(tmp_path)
     run(settings, store, features_dir)
-    first, second = read_accounts(tmp_path)
+    first, second = read_accounts(store.storage)
     assert (first.rung, second.rung) == (0, 1)
     assert set(first.trial_ids) == set(store.trial_ids()) > set(second.trial_ids)
     for account in (first, second):
@@ -322,8 +322,8 @@ def test_a_full_disk_stops_the_rung_and_blames_no_trial(tmp_path: pathlib.Path, 
     settings, store = config(steps=(2,), side_by_side=1), TrialStore(tmp_path)
     plan = plan_sweep(settings, fingerprints={"tone": "f"})
     ids = [plan.trials[0].trial_id]
-    (store.folder(ids[0])).mkdir(parents=True)
-    (store.folder(ids[0]) / "lock").symlink_to("/dev/full")
+    (tmp_path / ids[0]).mkdir(parents=True)
+    (tmp_path / ids[0] / "lock").symlink_to("/dev/full")
     # Writing anything into the lock file fails with ENOSPC, as every write does on a full disk.
     with pytest.raises(TinyTimbreError, match="room for checkpoints"):
         train_rung(plan, trial_ids=ids, rung=0, features_dir=str(features_dir), store=store, config=settings, jobs=1)

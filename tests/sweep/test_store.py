@@ -19,9 +19,13 @@ def store(tmp_path: pathlib.Path) -> TrialStore:
     return store
 
 
+def folder(store: TrialStore) -> pathlib.Path:
+    return pathlib.Path(store.address) / "t"
+
+
 @pytest.mark.parametrize("kept", [0, 100])
 def test_a_checkpoint_cut_short(store: TrialStore, kept: int) -> None:
-    path = store.folder("t") / "checkpoint.npz"
+    path = folder(store) / "checkpoint.npz"
     path.write_bytes(path.read_bytes()[:kept])
     with pytest.raises(TinyTimbreError, match="must be whole") as caught:
         store.checkpoint("t")
@@ -29,7 +33,7 @@ def test_a_checkpoint_cut_short(store: TrialStore, kept: int) -> None:
 
 
 def test_a_result_cut_short(store: TrialStore) -> None:
-    (store.folder("t") / "rung-0.json").write_bytes(b"")
+    (folder(store) / "rung-0.json").write_bytes(b"")
     with pytest.raises(TinyTimbreError, match="delete the folder t "):
         store.result("t", 0)
     with pytest.raises(TinyTimbreError, match="must be whole"):
@@ -37,7 +41,7 @@ def test_a_result_cut_short(store: TrialStore) -> None:
 
 
 def test_what_a_killed_process_left_is_removed(store: TrialStore) -> None:
-    left = store.folder("t") / ".checkpoint.npz.1-1"
+    left = folder(store) / ".checkpoint.npz.1-1"
     left.touch()
     with store.lock("t"):
         assert not left.exists()
@@ -46,7 +50,7 @@ def test_what_a_killed_process_left_is_removed(store: TrialStore) -> None:
 
 def test_a_held_trial_is_locked_and_a_released_one_is_not(tmp_path: pathlib.Path) -> None:
     store = TrialStore(tmp_path)
-    assert not store.is_locked("t")
+    assert store.locked(["t"]) == set()
     with store.lock("t"):
-        assert store.is_locked("t")
-    assert not store.is_locked("t")
+        assert store.locked(["t", "u"]) == {"t"}
+    assert store.locked(["t"]) == set()

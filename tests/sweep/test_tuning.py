@@ -53,7 +53,7 @@ def store(
 
 @pytest.fixture
 def own(store: TrialStore, tmp_path: pathlib.Path) -> TrialStore:
-    return TrialStore(shutil.copytree(store.root, tmp_path / "store"))
+    return TrialStore(shutil.copytree(store.address, tmp_path / "store"))
 
 
 def finalists(plan: SweepPlan, store: TrialStore) -> list[Trial]:
@@ -119,7 +119,7 @@ def test_finished_tuning_is_not_done_again(plan, own, features_dir, settings, mo
 
 
 def test_it_runs_in_processes_and_its_time_is_accounted_for(plan, own, features_dir, settings, tmp_path, caplog):
-    trials, alone = finalists(plan, own), TrialStore(shutil.copytree(own.root, tmp_path / "alone"))
+    trials, alone = finalists(plan, own), TrialStore(shutil.copytree(own.address, tmp_path / "alone"))
     with caplog.at_level("INFO", logger="tinytimbre.progress"):
         found = tune(trials, own, features_dir, settings, jobs=2)
     for trial in trials:
@@ -128,12 +128,16 @@ def test_it_runs_in_processes_and_its_time_is_accounted_for(plan, own, features_
     for trial_id, weights in tuned_weights(trials, alone, settings).items():
         for name, value in weights.items():
             np.testing.assert_allclose(found[trial_id][name], value, rtol=1e-3, atol=1e-4)
-    account = read_accounts(own.root)[-1]
+    account = read_accounts(own.storage)[-1]
     assert (account.stage, account.jobs, set(account.trial_ids)) == ("fine-tuning", 2, {t.trial_id for t in trials})
     assert {"training", "tracing", "start", "data", "building", "validation", "checkpoints"} <= set(account.seconds)
     # Each part is rounded to a millisecond; a worker that is replaced may overlap with the next by the poll.
     assert sum(account.seconds.values()) == pytest.approx(2 * account.wall_secs, rel=0.01)
-    trained = sum(result.train_seconds for trial in trials for result in own.tuning_results(trial.trial_id))
+    trained = sum(
+        result.train_seconds
+        for trial in trials
+        for result in own.tuning_results([trial.trial_id], tuning_key("tuned2", settings)).values()
+    )
     assert trained == pytest.approx(account.seconds["training"] + account.seconds["tracing"], rel=0.01)
     events = [record.progress for record in caplog.records]
     assert (events[-1].label, events[-1].done, events[-1].total) == ("tune tuned2", 60, 60)
@@ -141,7 +145,7 @@ def test_it_runs_in_processes_and_its_time_is_accounted_for(plan, own, features_
 
 def test_a_trial_that_crashes_is_recorded_stops_nothing_and_is_tried_again(plan, own, features_dir, settings):
     trials = finalists(plan, own)
-    lost = own.folder(trials[0].trial_id) / "weights-1.npz"
+    lost = pathlib.Path(own.address) / trials[0].trial_id / "weights-1.npz"
     content = lost.read_bytes()
     lost.unlink()
     arguments = {"quantisation": "tuned2", "features_dir": str(features_dir), "store": own, "config": settings}
@@ -171,7 +175,7 @@ class Killed(BaseException):
 def test_a_killed_tuning_continues(plan, own, features_dir, settings, monkeypatch, tmp_path):
     ticks = itertools.count()
     monkeypatch.setattr(tuning, "time", SimpleNamespace(monotonic=lambda: float(next(ticks))))  # a step takes 1 s
-    trials, undisturbed = finalists(plan, own), TrialStore(shutil.copytree(own.root, tmp_path / "other"))
+    trials, undisturbed = finalists(plan, own), TrialStore(shutil.copytree(own.address, tmp_path / "other"))
     hurried = settings.model_copy(update={"training": settings.training.model_copy(update={"checkpoint_secs": 1e-9})})
     expected = tune_here(trials, undisturbed, features_dir, settings)
     steps = itertools.count(1)
@@ -190,7 +194,9 @@ def test_a_killed_tuning_continues(plan, own, features_dir, settings, monkeypatc
     for trial in trials:
         assert own.tuning(trial.trial_id, key) is None
         # Thirty steps of 1 s, shared by two; the one that the kill undid does not count.
-        assert [store.tuning_result(trial.trial_id, key).train_seconds for store in (own, undisturbed)] == [15, 15]
+        assert [
+            store.tuning_results([trial.trial_id], key)[trial.trial_id].train_seconds for store in (own, undisturbed)
+        ] == [15, 15]
 
 
 def test_tuning_has_batches_of_its_own(plan, own, features_dir, settings, monkeypatch):

@@ -1,10 +1,11 @@
 """Publishing: a bundle becomes ``<to>/<instrument>/<version>/``, whole or not at all.
 
-    path = publish_bundle(folder, card=text, to="published", instrument="violin")     # published/violin/0001-3f9c0a21b4
+    place = publish_bundle(folder, card=text, to="published", instrument="violin")    # published/violin/0001-3f9c0a21b4
 
 A version is ``<counter>-<digest of all files>``, so versions sort by age and the same content is published once.
 The folder is prepared next to its place and renamed into it; ``index.json`` is rebuilt from what lies on disk and
-replaced last, so whatever a crash left behind, the next publishing mends it.
+replaced last, so whatever a crash left behind, the next publishing mends it. For object stores, which rename nothing,
+see `tinytimbre.export.publish_objects`.
 """
 
 from __future__ import annotations
@@ -12,29 +13,36 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import hashlib
-import json
 import pathlib
 import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from tinytimbre.durable import sync, write_whole
 from tinytimbre.errors import TinyTimbreError
 from tinytimbre.export.bundle import BUNDLE_FILES, validate_bundle
+from tinytimbre.export.publish_objects import publish_files
+from tinytimbre.export.published_index import (
+    CARD_FILE,
+    INDEX_FILE,
+    Entry,
+    Files,
+    Index,
+    composed,
+    digest_of,
+    entry_of,
+    index_text,
+    next_version,
+    parsed,
+    sorted_versions,
+)
 from tinytimbre.export.settings import BundleSettings, read_settings
+from tinytimbre.storage import ObjectStore, open_storage
 
-INDEX_FILE, CARD_FILE, LOCK_FILE = "index.json", "card.md", ".lock"
-INCOMING = ".incoming-"
-INDEX_FORMAT = 1
-DIGEST_CHARACTERS = 10
-VERSION = re.compile(rf"^(?P<count>\d{{4,}})-(?P<digest>[0-9a-f]{{{DIGEST_CHARACTERS}}})$")
+LOCK_FILE, INCOMING = ".lock", ".incoming-"
 # A name becomes a folder and a part of a URL.
 INSTRUMENT = re.compile(r"^\w[\w .+-]*$")
-Files = dict[str, bytes]
-Index = dict[str, Any]
 
 
 def publish_bundle(
@@ -44,15 +52,15 @@ def publish_bundle(
     to: str | pathlib.Path,
     instrument: str,
     extra_files: Mapping[str, str | pathlib.Path] | None = None,
-) -> pathlib.Path:
-    """Publishes a bundle and makes it the instrument's latest; gives its folder.
+) -> str:
+    """Publishes a bundle and makes it the instrument's latest; gives where: a path, or an address.
 
     Content that is there already keeps its version. Several processes may publish to one place.
 
     Args:
         bundle_dir: a whole bundle, of this instrument.
         card: text of card.md.
-        to: the place of all instruments; made where it does not exist.
+        to: the place of all instruments: a folder, made where it does not exist, or an address of an object store.
         instrument: as in the bundle's settings.
         extra_files: path inside the version's folder ("samples/take3.flac") -> file to copy.
 
@@ -61,15 +69,12 @@ def publish_bundle(
     """
     settings = validate_bundle(bundle_dir)
     _check_instrument(instrument, settings)
-    to = pathlib.Path(to)
-    try:
-        files = _contents(pathlib.Path(bundle_dir), card=card, extra_files=extra_files or {})
-        with _locked(to):
-            version = _place(files, to / instrument)
-            _write_index(to, published=version)
-    except OSError as error:
-        raise _not_writable(error, to) from error
-    return version
+    files, storage = _contents(pathlib.Path(bundle_dir), card=card, extra_files=extra_files or {}), open_storage(to)
+    if isinstance(storage, ObjectStore):
+        version = publish_files(files, store=storage, instrument=instrument)
+    else:
+        version = _publish_to_folder(files, pathlib.Path(to), instrument=instrument)
+    return f"{storage.address}/{instrument}/{version}"
 
 
 def read_index(to: str | pathlib.Path) -> Index:
@@ -79,14 +84,19 @@ def read_index(to: str | pathlib.Path) -> Index:
     and ``quantisation``.
     """
     try:
-        index = json.loads((pathlib.Path(to) / INDEX_FILE).read_text(encoding="utf-8"))
-        return index if isinstance(index.get("instruments"), dict) else _empty_index()
-    except (OSError, ValueError, AttributeError):
-        return _empty_index()  # it is rebuilt from the folders
+        return parsed(open_storage(to).read(INDEX_FILE))
+    except OSError:
+        return parsed(None)  # it is rebuilt from the folders
 
 
-def _empty_index() -> Index:
-    return {"format_version": INDEX_FORMAT, "instruments": {}}
+def _publish_to_folder(files: Files, to: pathlib.Path, *, instrument: str) -> str:
+    try:
+        with _locked(to):
+            version = _place(files, to / instrument)
+            _write_index(to, instrument=instrument, published=version)
+    except OSError as error:
+        raise _not_writable(error, to) from error
+    return version
 
 
 def _check_instrument(instrument: str, settings: BundleSettings) -> None:
@@ -113,14 +123,6 @@ def _contents(bundle_dir: pathlib.Path, *, card: str, extra_files: Mapping[str, 
     return files
 
 
-def _digest(files: Files) -> str:
-    """Of names, lengths and contents."""
-    digest = hashlib.sha256()
-    for name, data in sorted(files.items()):
-        digest.update(f"{len(name)}:{name}:{len(data)}:".encode() + data)
-    return digest.hexdigest()[:DIGEST_CHARACTERS]
-
-
 @contextlib.contextmanager
 def _locked(to: pathlib.Path) -> Iterator[None]:
     """One publisher at a time; the system frees the lock of a process that dies."""
@@ -135,64 +137,42 @@ def _locked(to: pathlib.Path) -> Iterator[None]:
         yield
 
 
-def _place(files: Files, folder: pathlib.Path) -> pathlib.Path:
+def _place(files: Files, folder: pathlib.Path) -> str:
     """Puts the files into a version of their own, or finds the one that has them."""
-    digest, versions = _digest(files), _versions(folder)
-    for version in versions:
-        if version.name.endswith(f"-{digest}"):
-            return version
-    count = 1 + max((int(version.name.partition("-")[0]) for version in versions), default=0)
-    target = folder / f"{count:04d}-{digest}"
+    version, there = next_version(_versions(folder), digest=digest_of(files))
+    if there:
+        return version
     incoming = pathlib.Path(tempfile.mkdtemp(prefix=INCOMING, dir=folder.parent))
     try:
         for name, data in files.items():
             write_whole(incoming / name, data)
         incoming.chmod(0o755)  # mkdtemp makes it private
         folder.mkdir(exist_ok=True)
-        incoming.rename(target)
+        incoming.rename(folder / version)
         sync(folder)
     except BaseException:
         shutil.rmtree(incoming, ignore_errors=True)
         raise
-    return target
+    return version
 
 
-def _versions(folder: pathlib.Path) -> list[pathlib.Path]:
+def _versions(folder: pathlib.Path) -> list[str]:
     """The versions of an instrument, oldest first."""
-    found = [path for path in folder.glob("*-*") if path.is_dir() and VERSION.match(path.name)]
-    return sorted(found, key=lambda path: int(path.name.partition("-")[0]))
+    return sorted_versions(path.name for path in folder.glob("*-*") if path.is_dir())
 
 
-def _write_index(to: pathlib.Path, *, published: pathlib.Path) -> None:
-    old = read_index(to)["instruments"]
-    instruments = {}
-    for folder in sorted(path for path in to.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        versions = _versions(folder)
-        if versions:
-            latest = published if published.parent == folder else _latest(versions, old.get(folder.name, {}))
-            instruments[folder.name] = {"latest": latest.name, "versions": [_entry(path) for path in versions]}
-    text = json.dumps({**_empty_index(), "instruments": instruments}, indent=1, ensure_ascii=False) + "\n"
-    write_whole(to / INDEX_FILE, text.encode())
+def _write_index(to: pathlib.Path, *, instrument: str, published: str) -> None:
+    folders = [path for path in to.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    versions = {folder.name: _versions(folder) for folder in folders}
+    index = composed(read_index(to), versions, published=(instrument, published), entry=lambda *at: _entry(to, *at))
+    write_whole(to / INDEX_FILE, index_text(index))
     sync(to)
 
 
-def _latest(versions: list[pathlib.Path], old: Mapping[str, Any]) -> pathlib.Path:
-    """A version that the index never listed is what a publisher was killed over; else what the index says."""
-    listed = {entry["version"] for entry in old.get("versions", [])}
-    if versions[-1].name not in listed:
-        return versions[-1]
-    return next((version for version in versions if version.name == old.get("latest")), versions[-1])
-
-
-def _entry(version: pathlib.Path) -> dict[str, Any]:
-    settings = read_settings(version)
-    return {
-        "version": version.name,
-        "bytes": sum((version / name).stat().st_size for name in BUNDLE_FILES),
-        "trial_id": settings.trial_id,
-        "sweep": settings.sweep,
-        "quantisation": settings.quantisation,
-    }
+def _entry(to: pathlib.Path, instrument: str, version: str) -> Entry:
+    folder = to / instrument / version
+    sizes = {name: (folder / name).stat().st_size for name in BUNDLE_FILES}
+    return entry_of(version, sizes=sizes, settings=read_settings(folder))
 
 
 def _not_writable(error: OSError, to: pathlib.Path) -> TinyTimbreError:

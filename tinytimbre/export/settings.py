@@ -172,13 +172,18 @@ def read_settings(bundle_dir: str | pathlib.Path) -> BundleSettings:
     """
     path = pathlib.Path(bundle_dir) / SETTINGS_FILE
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise TinyTimbreError(
-            f"a model needs a readable {SETTINGS_FILE}",
-            got=f"{path}: {error}",
-            remedy="give the folder that holds model.json, weights.bin and settings.json",
-        ) from error
+        content = path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return parse_settings(content, path=path)
+
+
+def parse_settings(content: bytes, *, path: str | pathlib.Path) -> BundleSettings:
+    """From the content of ``settings.json``; `path` is for messages. Raises as `read_settings`."""
+    try:
+        values = json.loads(content.decode())
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise _unreadable(path, error) from error
     _check_version(values, path=path)
     try:
         return BundleSettings.model_validate(values)
@@ -193,7 +198,15 @@ def read_settings(bundle_dir: str | pathlib.Path) -> BundleSettings:
         ) from error
 
 
-def _check_version(values: Any, *, path: pathlib.Path) -> None:
+def _unreadable(path: str | pathlib.Path, error: Exception) -> TinyTimbreError:
+    return TinyTimbreError(
+        f"a model needs a readable {SETTINGS_FILE}",
+        got=f"{path}: {error}",
+        remedy="give the folder that holds model.json, weights.bin and settings.json",
+    )
+
+
+def _check_version(values: Any, *, path: str | pathlib.Path) -> None:
     version = values.get("format_version") if isinstance(values, dict) else None
     if version not in READABLE_VERSIONS:
         raise TinyTimbreError(

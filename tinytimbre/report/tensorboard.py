@@ -53,14 +53,15 @@ def write_rung(plan: SweepPlan, *, trial_ids: Iterable[str], rung: int, store: T
     Returns:
         Number of event files written.
     """
-    written = 0
-    for trial in (plan.trial(trial_id) for trial_id in trial_ids):
-        result = store.result(trial.trial_id, rung)
+    wanted, written = list(trial_ids), 0
+    results, curves = store.rung_results(wanted, rung), store.curves(wanted)
+    for trial in (plan.trial(trial_id) for trial_id in wanted):
+        result = results.get(trial.trial_id)
         if result is None or (result.status == "failed" and not result.repeatable):
             continue
         path = run_folder(trial, folder) / f"{PREFIX}.{result.step:010d}.rung{rung}"
         if not path.is_file():
-            _write(path, _rung_summaries(trial, result, plan=plan, store=store))
+            _write(path, _rung_summaries(trial, result, plan=plan, curve=curves.get(trial.trial_id, [])))
             written += 1
     return written
 
@@ -101,13 +102,15 @@ def run_folder(trial: Trial, folder: pathlib.Path) -> pathlib.Path:
     return folder / trial.instrument / trial.trial_id
 
 
-def _rung_summaries(trial: Trial, result: RungResult, *, plan: SweepPlan, store: TrialStore) -> Summaries:
+def _rung_summaries(
+    trial: Trial, result: RungResult, *, plan: SweepPlan, curve: Sequence[Mapping[str, float]]
+) -> Summaries:
     first, _ = plan.stretch(trial, rung=result.rung)
     _, total_steps = plan.stretch(trial, rung=len(plan.rungs) - 1)
     summaries: Summaries = []
     if first == 0:
         summaries.append((0, hparams_summary.hparams_pb(_hparams(trial), trial_id=trial.trial_id)))
-    for row in store.curve(trial.trial_id):
+    for row in curve:
         step = int(row["step"])
         if first < step <= result.step:
             rate = learning_rate_at(step, peak=trial.learning_rate, total_steps=total_steps)

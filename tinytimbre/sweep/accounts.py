@@ -12,7 +12,6 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
-import pathlib
 import time
 import typing
 import uuid
@@ -21,7 +20,7 @@ from typing import Literal
 
 import pydantic
 
-from tinytimbre.durable import write_whole
+from tinytimbre.storage import Storage
 
 FOLDER = ".accounts"
 Stage = Literal["rung", "distillation", "fine-tuning"]
@@ -104,19 +103,17 @@ class Ledger:
     """Keeps the account of a stage while it runs.
 
     Args:
-        store_root: of the trial store.
+        storage: of the trials.
         stage: what it is.
         rung: its number, or the last.
         jobs: processes at a time.
         trial_ids: to be trained.
     """
 
-    def __init__(
-        self, store_root: pathlib.Path, *, stage: Stage, rung: int, jobs: int, trial_ids: Sequence[str]
-    ) -> None:
+    def __init__(self, storage: Storage, *, stage: Stage, rung: int, jobs: int, trial_ids: Sequence[str]) -> None:
         self._stage, self._rung, self._jobs, self._trial_ids = stage, rung, jobs, tuple(trial_ids)
         self._started, self._clock = time.time(), time.monotonic()
-        self._path = store_root / FOLDER / f"{rung}-{self._started:.3f}-{uuid.uuid4().hex[:8]}.json"
+        self._storage, self._path = storage, f"{FOLDER}/{rung}-{self._started:.3f}-{uuid.uuid4().hex[:8]}.json"
         self._seconds: dict[str, float] = collections.defaultdict(float)
 
     def add(self, parts: Mapping[str, float], *, lifetime_secs: float) -> None:
@@ -124,7 +121,7 @@ class Ledger:
         for part, secs in parts.items():
             self._seconds[part] += secs
         self._seconds["end" if parts else "lost"] += max(0.0, lifetime_secs - sum(parts.values()))
-        write_whole(self._path, self._account().model_dump_json(indent=1).encode())
+        self._storage.write(self._path, self._account().model_dump_json(indent=1).encode())
 
     def _account(self) -> StageAccount:
         wall = time.monotonic() - self._clock
@@ -140,9 +137,9 @@ class Ledger:
         )
 
 
-def read_accounts(store_root: pathlib.Path, *, trial_ids: Collection[str] | None = None) -> list[StageAccount]:
+def read_accounts(storage: Storage, *, trial_ids: Collection[str] | None = None) -> list[StageAccount]:
     """All accounts beside a trial store, oldest first; only of stages that had one of `trial_ids`, if given."""
-    found = [StageAccount.model_validate_json(path.read_bytes()) for path in (store_root / FOLDER).glob("[0-9]*.json")]
+    found = [StageAccount.model_validate_json(text) for text in storage.read_many(storage.names(FOLDER)).values()]
     wanted = [a for a in found if trial_ids is None or not set(trial_ids).isdisjoint(a.trial_ids)]
     return sorted(wanted, key=lambda account: account.started)
 

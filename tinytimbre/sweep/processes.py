@@ -22,6 +22,7 @@ from multiprocessing.context import ForkServerProcess
 from tinytimbre.config import SweepConfig
 from tinytimbre.errors import TinyTimbreError
 from tinytimbre.progress import ProgressEvent, report
+from tinytimbre.storage import StorageError
 from tinytimbre.sweep.accounts import Ledger, Stage, Stopwatch
 from tinytimbre.sweep.plan import Trial
 from tinytimbre.sweep.store import TrialStore
@@ -75,6 +76,10 @@ class Work(abc.ABC):
     def reached(self, trial: Trial) -> int:
         """Step of the last checkpoint, 0 without one."""
 
+    def steps_done(self, trials: Sequence[Trial]) -> int:
+        """About how many all of them have done together, for the progress."""
+        return sum(self.reached(trial) for trial in trials)
+
     @abc.abstractmethod
     def do(self, trials: Sequence[Trial], *, on_step: Callable[[int], None], clock: Stopwatch) -> None:
         """Runs in a worker: brings trials of one instrument, all at the same step, to their results.
@@ -101,6 +106,7 @@ class _Worker:
     last_sign: float = 0.0
     given: int = 0
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
+    error: StorageError | None = None
 
     def give(self, trials: list[Trial], *, asked: float) -> None:
         """Hands it a group; a process that is no more is noticed when it is collected."""
@@ -115,7 +121,9 @@ class _Worker:
         with contextlib.suppress(EOFError, OSError):
             while not self.seconds and self.channel.poll():
                 message = self.channel.recv()
-                if isinstance(message, dict):
+                if isinstance(message, StorageError):
+                    self.error = message
+                elif isinstance(message, dict):
                     self.seconds = message
                 else:
                     steps += message
@@ -133,7 +141,7 @@ def run_in_processes(work: Work, groups: Sequence[Sequence[Trial]], *, n_steps: 
         jobs: processes at a time, at least 1.
 
     Raises:
-        TinyTimbreError: the disk is full.
+        TinyTimbreError: the disk is full, or an object store fails.
     """
     _Run(work, n_steps, jobs).run([list(group) for group in groups])
 
@@ -151,9 +159,9 @@ class _Run:
     def run(self, waiting: list[list[Trial]]) -> None:
         """Until nothing is left."""
         trials = [trial for group in waiting for trial in group]
-        self._done = self.n_steps - sum(self.work.target_step - self.work.reached(trial) for trial in trials)
+        self._done = self.n_steps - self.work.target_step * len(trials) + self.work.steps_done(trials)
         self._ledger = Ledger(
-            self.work.store.root,
+            self.work.store.storage,
             stage=self.work.stage,
             rung=self.work.rung,
             jobs=self.jobs,
@@ -233,9 +241,11 @@ class _Run:
         if worker.process.exitcode == DISK_FULL_EXIT:
             raise TinyTimbreError(
                 "training needs room for checkpoints",
-                got=f"no space left on the disk of {self.work.store.root}",
+                got=f"no space left on the disk of {self.work.store.address}",
                 remedy="free some space and run the same command again; everything up to the last checkpoints is kept",
             )
+        if worker.error is not None:  # no trial's fault either
+            raise worker.error
         lost = [trial for trial in worker.trials if not self.work.is_finished(trial)]
         if len(worker.trials) > 1 or worker.given > 1:
             self.again += [[trial] for trial in lost]

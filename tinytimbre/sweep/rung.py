@@ -44,21 +44,21 @@ def train_rung(
 
     Raises:
         TinyTimbreError: more than ``config.budget.max_failed_share`` of the trials failed (students do not count: what
-            they are to improve on is there already), or the disk is full.
+            they are to improve on is there already), the disk is full, or an object store fails.
     """
-    for trial_id in trial_ids:
-        earlier = store.result(trial_id, rung)
-        if earlier is not None and not earlier.repeatable:
-            store.forget(trial_id, rung)
-    wanted = set(trial_ids)
-    missing = [t for t in plan.trials if t.trial_id in wanted and store.result(t.trial_id, rung) is None]
+    earlier = store.rung_results(trial_ids, rung)
+    again = [trial_id for trial_id, result in earlier.items() if not result.repeatable]
+    for trial_id in again:
+        store.forget(trial_id, rung)
+    wanted = set(trial_ids).difference(earlier).union(again)
+    missing = [trial for trial in plan.trials if trial.trial_id in wanted]
     if missing:
         first, target = plan.stretch(missing[0], rung=rung)
         work = _Training(store, config, features_dir, rung, target, students=missing[0].distillation is not None)
         groups = side_by_side(missing, size=config.training.side_by_side, jobs=jobs)
         run_in_processes(work, list(groups), n_steps=(target - first) * len(trial_ids), jobs=jobs)
-    results = [store.result(trial_id, rung) for trial_id in trial_ids]
-    finished = [result for result in results if result is not None]
+    results = store.rung_results(trial_ids, rung)
+    finished = [results[trial_id] for trial_id in trial_ids if trial_id in results]
     students = {trial.trial_id for trial in plan.students}
     _check_failures([r for r in finished if r.trial_id not in students], config.budget.max_failed_share)
     return finished
@@ -94,6 +94,11 @@ class _Training(Work):
     def reached(self, trial: Trial) -> int:
         checkpoint = self.store.checkpoint(trial.trial_id)
         return checkpoint[0] if checkpoint else 0
+
+    def steps_done(self, trials: Sequence[Trial]) -> int:
+        # Curves are written with the checkpoints, and are much smaller.
+        curves = self.store.curves([trial.trial_id for trial in trials])
+        return sum(int(curve[-1]["step"]) for curve in curves.values() if curve)
 
     def do(self, trials: Sequence[Trial], *, on_step: Callable[[int], None], clock: Stopwatch) -> None:
         from tinytimbre.sweep.trainer import train_trials

@@ -63,20 +63,21 @@ def tune_trials(
         One result per trial, in their order.
 
     Raises:
-        TinyTimbreError: the disk is full.
+        TinyTimbreError: the disk is full, or an object store fails.
     """
     key, last_rung = tuning_key(quantisation, config), len(config.budget.rung_steps) - 1
     work = _TuningWork(store, config, features_dir, last_rung, config.export.tuning_steps, quantisation)
-    for trial in trials:
-        earlier = store.tuning_result(trial.trial_id, key)
-        if earlier is not None and earlier.status == "failed":
-            store.forget_tuning(trial.trial_id, key)
-    waiting = [trial for trial in trials if not work.is_finished(trial)]
+    trial_ids = [trial.trial_id for trial in trials]
+    for trial_id, earlier in store.tuning_results(trial_ids, key).items():
+        if earlier.status == "failed":
+            store.forget_tuning(trial_id, key)
+    done = store.tuning_results(trial_ids, key)
+    waiting = [trial for trial in trials if trial.trial_id not in done]
     if waiting:
         groups = side_by_side(waiting, size=config.training.side_by_side, jobs=jobs)
         run_in_processes(work, list(groups), n_steps=work.target_step * len(trials), jobs=jobs)
-    results = [store.tuning_result(trial.trial_id, key) for trial in trials]
-    return [result for result in results if result is not None]
+    results = store.tuning_results(trial_ids, key)
+    return [results[trial_id] for trial_id in trial_ids if trial_id in results]
 
 
 def tuned_decoder(trial_id: str, *, quantisation: Quantisation, store: TrialStore, config: SweepConfig) -> Decoder:
@@ -117,7 +118,7 @@ class _TuningWork(Work):
         return tuning_key(self.quantisation, self.config)
 
     def is_finished(self, trial: Trial) -> bool:
-        return self.store.tuning_result(trial.trial_id, self.key) is not None
+        return trial.trial_id in self.store.tuning_results([trial.trial_id], self.key)
 
     def reached(self, trial: Trial) -> int:
         checkpoint = self.store.tuning(trial.trial_id, self.key)

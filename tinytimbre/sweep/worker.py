@@ -17,6 +17,7 @@ import tensorflow as tf
 import threadpoolctl
 
 from tinytimbre.child import live_with_parent
+from tinytimbre.storage import StorageError
 from tinytimbre.sweep.accounts import Stopwatch
 from tinytimbre.sweep.limits import watch_memory
 from tinytimbre.sweep.plan import Trial
@@ -38,7 +39,7 @@ def do_groups(*, work: Work, threads: int, channel: multiprocessing.connection.C
     limit_mb = work.config.budget.worker_memory_mb
     if limit_mb is not None:
         watch_memory(limit_mb * 1_000_000, exceeded=lambda: os._exit(OUT_OF_MEMORY_EXIT))
-    with _shortage_ends_quietly():
+    with _shortage_ends_quietly(channel):
         for trials, asked in _groups(channel):
             clock = Stopwatch()
             clock.seconds["start"] = time.monotonic() - asked
@@ -56,11 +57,9 @@ def _groups(channel: multiprocessing.connection.Connection) -> Iterator[tuple[li
 
 @contextlib.contextmanager
 def _held(trials: Sequence[Trial], *, store: TrialStore, clock: Stopwatch) -> Iterator[None]:
-    with contextlib.ExitStack() as locks:
-        # Sorted, so that two sweeps that share trials never wait for each other in a circle.
+    with contextlib.ExitStack() as lock:
         with clock.part("waiting"):
-            for trial in sorted(trials, key=lambda trial: trial.trial_id):
-                locks.enter_context(store.lock(trial.trial_id))
+            lock.enter_context(store.lock(*(trial.trial_id for trial in trials)))
         yield
 
 
@@ -108,12 +107,14 @@ def _same_step(trials: Sequence[Trial], *, work: Work) -> list[list[Trial]]:
 
 
 @contextlib.contextmanager
-def _shortage_ends_quietly() -> Iterator[None]:
-    """Tells the parent by the exit code; any other error ends the process with its traceback."""
+def _shortage_ends_quietly(channel: multiprocessing.connection.Connection) -> Iterator[None]:
+    """Tells the parent by the exit code, or what it will say; any other error ends the process with its traceback."""
     try:
         yield
     except (MemoryError, tf.errors.ResourceExhaustedError):
         os._exit(OUT_OF_MEMORY_EXIT)
+    except StorageError as error:
+        channel.send(error)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             os._exit(DISK_FULL_EXIT)
