@@ -16,6 +16,7 @@ from pipelines.workspace import needed_bytes
 from tinytimbre.config import MIN_SEEDS, TUNED_BITS, SweepConfig
 from tinytimbre.sweep.limits import machine_bytes
 from tinytimbre.sweep.plan import Trial
+from tinytimbre.sweep.processes import GROUPS_PER_PROCESS
 from tinytimbre.sweep.rung import side_by_side
 from tinytimbre.training.memory import MemoryEstimate, check_memory, estimate_memory, room_samples
 
@@ -150,10 +151,12 @@ def largest_group(trials: Sequence[Trial], *, config: SweepConfig) -> MemoryEsti
             [trial.decoder for trial in group],
             config=config,
             recorded_secs=0,
+            groups=GROUPS_PER_PROCESS,
             teacher=teacher.decoder if teacher else None,
         )
         for own, teacher in rounds
-        for group in side_by_side(own, size=config.training.side_by_side)
+        # Groups are the larger the fewer workers share the trials.
+        for group in side_by_side(own, size=config.training.side_by_side, jobs=1)
     ]
     return max(estimates, key=lambda estimate: estimate.worker)
 

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import pathlib
 import signal
+import threading
 import time
 
 import numpy as np
@@ -17,6 +18,7 @@ from tinytimbre.errors import TinyTimbreError
 from tinytimbre.features.examples import TakeFeatures, read_features, write_split
 from tinytimbre.sweep import RungResult, SweepPlan, TrialStore, plan_sweep, promote, train_rung
 from tinytimbre.sweep.accounts import PARTS, read_accounts
+from tinytimbre.sweep.rung import side_by_side
 from tinytimbre.sweep.trainer import clip_shape, divergence
 from tinytimbre.training.clips import ClipPool
 from tinytimbre.training.group import ModelGroup
@@ -103,6 +105,48 @@ def test_side_by_side_changes_nothing(tmp_path: pathlib.Path, features_dir: path
     alone = run(config(side_by_side=1), TrialStore(tmp_path / "alone"), features_dir)
     together = run(config(side_by_side=4), TrialStore(tmp_path / "together"), features_dir, jobs=1)
     assert alone == together
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "jobs"), [(16, 8, 2), (45, 8, 2), (21, 8, 2), (3, 8, 4), (7, 1, 2), (9, 4, 1)]
+)
+def test_groups_are_as_much_work_as_one_another(count: int, size: int, jobs: int) -> None:
+    space = {"decoder": ["cnn"], "harmonics": [8], "noise_bands": [9], "width": list(range(4, 4 + count)), "depth": [3]}
+    settings = SweepConfig.model_validate({"name": "many", "search": {"space": space}})
+    trials = plan_sweep(settings, fingerprints={"tone": "f"}).trials
+    groups = list(side_by_side(trials, size=size, jobs=jobs))
+    assert sorted(trial.trial_id for group in groups for trial in group) == sorted(t.trial_id for t in trials)
+    sizes = [len(group) for group in groups]
+    assert max(sizes) <= size
+    assert max(sizes) - min(sizes) <= 1
+    assert len(groups) % jobs == 0 or len(groups) == count
+    # Dealt forth and back, groups of as many trials differ by less than the largest trial.
+    work = [sum(trial.parameters for trial in group) for group in groups if len(group) == max(sizes)]
+    assert max(work) - min(work) <= max(trial.parameters for trial in trials)
+
+
+def test_what_a_killed_process_had_finished_before_stays(tmp_path: pathlib.Path, features_dir: pathlib.Path) -> None:
+    """One process has all four groups, and dies in the second: only the trials of that one are trained again."""
+    settings, store = config(steps=(60,), side_by_side=1, checkpoint_secs=0.05), TrialStore(tmp_path)
+    plan = plan_sweep(settings, fingerprints={"tone": "f"})
+    ids = [trial.trial_id for trial in plan.trials]
+
+    def kill_in_the_second() -> None:
+        while not any(store.result(one, 0) for one in ids) or not any(
+            store.checkpoint(one) and not store.result(one, 0) for one in ids
+        ):
+            time.sleep(0.01)
+        os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_in_the_second, daemon=True)
+    killer.start()
+    results = train_rung(
+        plan, trial_ids=ids, rung=0, features_dir=str(features_dir), store=store, config=settings, jobs=1
+    )
+    assert not killer.is_alive()
+    assert [result.status for result in results] == ["done"] * len(ids)
+    (account,) = read_accounts(tmp_path)
+    assert account.seconds["lost"] > 0
 
 
 def _sweep(root: str, features_dir: str, settings: SweepConfig) -> None:

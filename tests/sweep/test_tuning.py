@@ -16,10 +16,9 @@ from tests.sweep.test_rung import run as run_sweep
 from tinytimbre.config import SweepConfig
 from tinytimbre.decoders import InputRange
 from tinytimbre.export.packing import rounded
-from tinytimbre.features.examples import read_features
 from tinytimbre.sweep import SweepPlan, Trial, TrialStore, plan_sweep, tuning
 from tinytimbre.sweep.accounts import Stopwatch, read_accounts
-from tinytimbre.sweep.trainer import clip_pool
+from tinytimbre.sweep.trainer import clip_pools
 from tinytimbre.sweep.tuning import LOSS, _TuningWork, tune_group, tune_trials, tuned_decoder, tuning_key
 from tinytimbre.training.clips import ClipPool
 from tinytimbre.training.group import ModelGroup
@@ -94,7 +93,7 @@ def assert_same(first, second):
 
 def rounded_loss(trial, weights, *, bits, features, settings):
     """Validation loss of weights rounded beforehand, by a group that knows of no rounding."""
-    pool = clip_pool(read_features(features, split="validation", instrument="tone"), settings, past_secs=0.0)
+    _, pool = clip_pools([trial], features_dir=str(features), config=settings)
     common = {"seeds": [0], "input_ranges": [InputRange()], "learning_rates": [1.0], "total_steps": 1}
     group = ModelGroup([trial.decoder], shape=pool.shape, config=settings.training, **common)
     group.decoders[0].set_weights({name: rounded(value, bits=bits) for name, value in weights.items()})

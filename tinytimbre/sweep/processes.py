@@ -1,4 +1,4 @@
-"""Work on trials in parallel processes, a group of trials in each; a failure is recorded and does not stop the others.
+"""Work on trials in parallel processes, group after group in each; a failure is recorded and does not stop the others.
 
     run_in_processes(work, groups, n_steps=n_steps, jobs=2)
 
@@ -9,6 +9,7 @@ how it is spread, watched, accounted for and tried again is here. The other end 
 from __future__ import annotations
 
 import abc
+import contextlib
 import dataclasses
 import errno
 import multiprocessing
@@ -26,6 +27,10 @@ from tinytimbre.sweep.plan import Trial
 from tinytimbre.sweep.store import TrialStore
 
 POLL_SECS = 0.5
+GROUPS_PER_PROCESS = 4
+"""Starting a process and reading the recordings is shared by so many; TensorFlow never gives a graph with gradients of
+its own back, some 6 MB a model, so there is an end."""
+
 OUT_OF_MEMORY_EXIT = errno.ENOMEM
 """What a worker ends with that could not have the memory it asked for, or more than it may."""
 
@@ -86,15 +91,36 @@ class Work(abc.ABC):
 
 
 @dataclasses.dataclass
-class _Running:
-    """A group in its process."""
+class _Worker:
+    """A process and the group it has at the moment, if any."""
 
-    trials: list[Trial]
     process: ForkServerProcess
-    reports: multiprocessing.connection.Connection
-    asked: float
-    last_sign: float
+    channel: multiprocessing.connection.Connection
+    trials: list[Trial] = dataclasses.field(default_factory=list)
+    asked: float = 0.0
+    last_sign: float = 0.0
+    given: int = 0
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
+
+    def give(self, trials: list[Trial], *, asked: float) -> None:
+        """Hands it a group; a process that is no more is noticed when it is collected."""
+        self.trials, self.asked, self.last_sign, self.seconds = trials, asked, time.monotonic(), {}
+        self.given += 1
+        with contextlib.suppress(OSError):
+            self.channel.send((trials, asked))
+
+    def drain(self) -> int:
+        """Steps done since the last call; takes the seconds that end a group."""
+        steps = 0
+        with contextlib.suppress(EOFError, OSError):
+            while not self.seconds and self.channel.poll():
+                message = self.channel.recv()
+                if isinstance(message, dict):
+                    self.seconds = message
+                else:
+                    steps += message
+                self.last_sign = time.monotonic()
+        return steps
 
 
 def run_in_processes(work: Work, groups: Sequence[Sequence[Trial]], *, n_steps: int, jobs: int) -> None:
@@ -119,6 +145,8 @@ class _Run:
     work: Work
     n_steps: int
     jobs: int
+    workers: list[_Worker] = dataclasses.field(default_factory=list)
+    again: list[list[Trial]] = dataclasses.field(default_factory=list)
 
     def run(self, waiting: list[list[Trial]]) -> None:
         """Until nothing is left."""
@@ -131,89 +159,93 @@ class _Run:
             jobs=self.jobs,
             trial_ids=[trial.trial_id for trial in trials],
         )
-        running: list[_Running] = []
         try:
-            while waiting or running:
-                # The first launch waits for the server's imports, and so do the places of all others.
-                asked = time.monotonic()
-                while waiting and len(running) < self.jobs:
-                    running.append(self._launch(waiting.pop(0), asked=asked))
-                running, again = self._poll(running)
-                waiting += again
+            while waiting or self.again or self.workers:
+                self._occupy(waiting)
+                self._poll()
         finally:
-            for group in running:
-                group.process.kill()
+            for worker in self.workers:
+                worker.process.kill()
 
-    def _launch(self, trials: list[Trial], *, asked: float) -> _Running:
+    def _occupy(self, waiting: list[list[Trial]]) -> None:
+        """Gives every worker something to do; what died is tried again in a process of its own."""
+        # The first launch waits for the server's imports, and so do the places of all others.
+        asked = time.monotonic()
+        for worker in [worker for worker in self.workers if not worker.trials]:
+            if waiting and not self.again and worker.given < GROUPS_PER_PROCESS:
+                worker.give(waiting.pop(0), asked=time.monotonic())
+            else:
+                self._dismiss(worker)
+        while (self.again or waiting) and len(self.workers) < self.jobs:
+            worker = self._launch()
+            self.workers.append(worker)
+            worker.give((self.again or waiting).pop(0), asked=asked)
+
+    def _launch(self) -> _Worker:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["tinytimbre.sweep.worker", "tinytimbre.sweep.trainer"])
-        receiver, sender = context.Pipe(duplex=False)
+        ours, theirs = context.Pipe()
         process = context.Process(
-            target=_run_group,
+            target=_do_groups,
             kwargs={
-                "trials": trials,
                 "work": self.work,
                 "threads": max(1, (os.cpu_count() or 1) // self.jobs),
-                "reports": sender,
-                "asked": asked,
+                "channel": theirs,
             },
             daemon=True,
         )
         process.start()
-        sender.close()
-        return _Running(trials, process, receiver, asked, last_sign=time.monotonic())
+        theirs.close()
+        return _Worker(process, ours)
 
-    def _poll(self, running: list[_Running]) -> tuple[list[_Running], list[list[Trial]]]:
-        """Reads progress, collects ended groups; returns those still running and those to try again."""
-        multiprocessing.connection.wait([group.process.sentinel for group in running], timeout=POLL_SECS)
-        still: list[_Running] = []
-        again: list[list[Trial]] = []
-        for group in running:
-            self._done += self._drain(group)
-            if group.process.is_alive() and not self._hangs(group):
-                still.append(group)
-                continue
-            again += self._collect(group)
+    def _dismiss(self, worker: _Worker) -> None:
+        asked = time.monotonic()
+        # It has written everything it had, and waits; taking leave in good order would take TensorFlow a while.
+        worker.process.kill()
+        worker.process.join()
+        self.workers.remove(worker)
+        self._ledger.add({"end": time.monotonic() - asked}, lifetime_secs=0.0)
+
+    def _poll(self) -> None:
+        """Reads progress, collects ended groups."""
+        signs = [sign for worker in self.workers for sign in (worker.channel, worker.process.sentinel)]
+        multiprocessing.connection.wait(signs, timeout=POLL_SECS)
+        for worker in list(self.workers):
+            self._done += worker.drain()
+            if worker.seconds:
+                self._finish(worker)
+            elif not worker.process.is_alive() or self._hangs(worker):
+                self._collect(worker)
         report(ProgressEvent(self.work.label, min(self._done, self.n_steps), self.n_steps, "steps"))
-        return still, again
 
-    def _drain(self, group: _Running) -> int:
-        steps = 0
-        try:
-            while group.reports.poll():
-                message = group.reports.recv()
-                if isinstance(message, dict):
-                    group.seconds = message
-                else:
-                    steps += message
-                group.last_sign = time.monotonic()
-        except (EOFError, OSError):
-            pass
-        return steps
+    def _hangs(self, worker: _Worker) -> bool:
+        return time.monotonic() - worker.last_sign > self.work.config.budget.trial_timeout_secs
 
-    def _hangs(self, group: _Running) -> bool:
-        return time.monotonic() - group.last_sign > self.work.config.budget.trial_timeout_secs
+    def _finish(self, worker: _Worker) -> None:
+        self._ledger.add(worker.seconds, lifetime_secs=time.monotonic() - worker.asked)
+        worker.trials, worker.seconds = [], {}
 
-    def _collect(self, group: _Running) -> list[list[Trial]]:
+    def _collect(self, worker: _Worker) -> None:
         """Trials without a result after their process ended: tried alone once more, then recorded as failed."""
-        hung = group.process.is_alive()
+        hung = worker.process.is_alive()
         if hung:
-            group.process.kill()
-        group.process.join()
-        self._done += self._drain(group)
-        self._ledger.add(group.seconds, lifetime_secs=time.monotonic() - group.asked)
-        if group.process.exitcode == DISK_FULL_EXIT:
+            worker.process.kill()
+        worker.process.join()
+        self.workers.remove(worker)
+        self._done += worker.drain()
+        self._ledger.add(worker.seconds, lifetime_secs=time.monotonic() - worker.asked)
+        if worker.process.exitcode == DISK_FULL_EXIT:
             raise TinyTimbreError(
                 "training needs room for checkpoints",
                 got=f"no space left on the disk of {self.work.store.root}",
                 remedy="free some space and run the same command again; everything up to the last checkpoints is kept",
             )
-        lost = [trial for trial in group.trials if not self.work.is_finished(trial)]
-        if len(group.trials) > 1:
-            return [[trial] for trial in lost]
+        lost = [trial for trial in worker.trials if not self.work.is_finished(trial)]
+        if len(worker.trials) > 1 or worker.given > 1:
+            self.again += [[trial] for trial in lost]
+            return
         for trial in lost:
-            self.work.record_failure(trial, reason=self._reason(hung=hung, exit_code=group.process.exitcode))
-        return []
+            self.work.record_failure(trial, reason=self._reason(hung=hung, exit_code=worker.process.exitcode))
 
     def _reason(self, *, hung: bool, exit_code: int | None) -> str:
         budget = self.work.config.budget
@@ -228,8 +260,8 @@ class _Run:
         return f"its process ended with exit code {exit_code}; see the log above"
 
 
-def _run_group(**arguments: object) -> None:
+def _do_groups(**arguments: object) -> None:
     # Imported in the child only: the parent process never needs TensorFlow for training.
-    from tinytimbre.sweep.worker import run_group
+    from tinytimbre.sweep.worker import do_groups
 
-    run_group(**arguments)  # type: ignore[arg-type]
+    do_groups(**arguments)  # type: ignore[arg-type]

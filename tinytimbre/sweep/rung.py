@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from tinytimbre.config import SweepConfig
@@ -54,7 +55,7 @@ def train_rung(
     if missing:
         first, target = plan.stretch(missing[0], rung=rung)
         work = _Training(store, config, features_dir, rung, target, students=missing[0].distillation is not None)
-        groups = side_by_side(missing, size=group_size(missing, config=config, jobs=jobs))
+        groups = side_by_side(missing, size=config.training.side_by_side, jobs=jobs)
         run_in_processes(work, list(groups), n_steps=(target - first) * len(trial_ids), jobs=jobs)
     results = [store.result(trial_id, rung) for trial_id in trial_ids]
     finished = [result for result in results if result is not None]
@@ -117,15 +118,19 @@ class _Training(Work):
         )
 
 
-def group_size(trials: Sequence[Trial], *, config: SweepConfig, jobs: int) -> int:
-    """As many side by side as configured, but so few that a process has two groups: all end at about one time."""
-    return max(1, min(config.training.side_by_side, len(trials) // (2 * jobs)))
+def side_by_side(trials: Iterable[Trial], *, size: int, jobs: int) -> Iterator[list[Trial]]:
+    """Groups of one instrument each, at most `size` trials, of about the same work: all workers end at one time.
 
-
-def side_by_side(trials: Iterable[Trial], *, size: int) -> Iterator[list[Trial]]:
-    """Trials of one instrument and of similar size together, largest first: the long ones must not come last."""
-    ordered = sorted(trials, key=lambda trial: (-trial.parameters, trial.trial_id))
-    by_instrument = itertools.groupby(sorted(ordered, key=lambda t: t.instrument), key=lambda t: t.instrument)
-    for _, group in by_instrument:
+    Trials are dealt out from the largest to the smallest, forth and back, to as few groups as there can be of which
+    every worker has as many as the others.
+    """
+    ordered = sorted(trials, key=lambda trial: (trial.instrument, -trial.parameters, trial.trial_id))
+    for _, group in itertools.groupby(ordered, key=lambda trial: trial.instrument):
         members = list(group)
-        yield from (members[start : start + size] for start in range(0, len(members), size))
+        each = math.ceil(len(members) / (size * jobs))
+        count = min(len(members), each * jobs)
+        forth_and_back = [*range(count), *reversed(range(count))]
+        hands: list[list[Trial]] = [[] for _ in range(count)]
+        for place, trial in zip(itertools.cycle(forth_and_back), members, strict=False):
+            hands[place].append(trial)
+        yield from hands

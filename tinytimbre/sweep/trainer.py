@@ -10,6 +10,7 @@ step alone.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +20,7 @@ import numpy as np
 
 from tinytimbre.config import SweepConfig
 from tinytimbre.decoders import InputRange
-from tinytimbre.features.examples import TakeFeatures, read_features
+from tinytimbre.features.examples import read_features
 from tinytimbre.sweep.accounts import TRAINING, Stopwatch
 from tinytimbre.sweep.plan import Trial
 from tinytimbre.sweep.store import SECONDS_KEY, RungResult, TrialStore
@@ -303,19 +304,23 @@ def clip_pools(trials: Sequence[Trial], *, features_dir: str, config: SweepConfi
     """Training and validation clips of the trials' instrument, with a past where one of them has a room."""
     past_secs = RESPONSE_SECS if any(trial.decoder.reverb_bands for trial in trials) else 0.0
     train, validation = (
-        clip_pool(
-            read_features(features_dir, split=split, instrument=trials[0].instrument), config, past_secs=past_secs
+        _read_pool(
+            features_dir,
+            split,
+            trials[0].instrument,
+            shape=clip_shape(config),
+            warmup_frames=round(config.training.warmup_secs * config.features.frame_rate_hz),
+            past_samples=round(past_secs * config.audio.sample_rate_hz),
         )
         for split in ("train", "validation")
     )
     return train, validation
 
 
-def clip_pool(takes: list[TakeFeatures], config: SweepConfig, *, past_secs: float) -> ClipPool:
-    """Takes as clips of the length and number that the configuration asks for, each with its past."""
-    return ClipPool(
-        takes,
-        shape=clip_shape(config),
-        warmup_frames=round(config.training.warmup_secs * config.features.frame_rate_hz),
-        past_samples=round(past_secs * config.audio.sample_rate_hz),
-    )
+@functools.lru_cache(maxsize=2)
+def _read_pool(
+    features_dir: str, split: str, instrument: str, *, shape: ClipShape, warmup_frames: int, past_samples: int
+) -> ClipPool:
+    """Kept for the next group of this process: a Features artifact does not change."""
+    takes = read_features(features_dir, split=split, instrument=instrument)
+    return ClipPool(takes, shape=shape, warmup_frames=warmup_frames, past_samples=past_samples)

@@ -21,7 +21,7 @@ from tinytimbre.config import TUNED_BITS, Quantisation, SweepConfig
 from tinytimbre.sweep.accounts import Stage, Stopwatch
 from tinytimbre.sweep.plan import Trial
 from tinytimbre.sweep.processes import Work, run_in_processes
-from tinytimbre.sweep.rung import group_size, side_by_side
+from tinytimbre.sweep.rung import side_by_side
 from tinytimbre.sweep.store import SECONDS_KEY, TrialStore, TuningResult
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def tune_trials(
             store.forget_tuning(trial.trial_id, key)
     waiting = [trial for trial in trials if not work.is_finished(trial)]
     if waiting:
-        groups = side_by_side(waiting, size=group_size(waiting, config=config, jobs=jobs))
+        groups = side_by_side(waiting, size=config.training.side_by_side, jobs=jobs)
         run_in_processes(work, list(groups), n_steps=work.target_step * len(trials), jobs=jobs)
     results = [store.tuning_result(trial.trial_id, key) for trial in trials]
     return [result for result in results if result is not None]

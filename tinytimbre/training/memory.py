@@ -45,6 +45,9 @@ POOL_BYTES_PER_SAMPLE = 12
 READING_BYTES_PER_SAMPLE = 40
 """The pool keeps audio, phase and frequency in float32; making it takes float64 and copies."""
 
+KEPT_BYTES_PER_MODEL = 6_000_000
+"""Of a group that is trained: TensorFlow keeps a graph that has gradients of its own until the process ends."""
+
 FLOAT_BYTES = 4
 
 
@@ -94,7 +97,12 @@ def check_memory(
 
 
 def estimate_memory(
-    specs: Sequence[DecoderSpec], *, config: SweepConfig, recorded_secs: float, teacher: DecoderSpec | None = None
+    specs: Sequence[DecoderSpec],
+    *,
+    config: SweepConfig,
+    recorded_secs: float,
+    groups: int = 1,
+    teacher: DecoderSpec | None = None,
 ) -> MemoryEstimate:
     """Peak of a worker that trains these decoders side by side.
 
@@ -102,12 +110,14 @@ def estimate_memory(
         specs: of the group.
         config: of the sweep: batch, clip length, frame rate.
         recorded_secs: training and validation audio of the instrument.
+        groups: as large as this that the worker trains one after the other.
         teacher: of the group, where it consists of students.
     """
     samples = recorded_secs * config.audio.sample_rate_hz
     training = POOL_BYTES_PER_SAMPLE * samples + RUNTIME_BYTES + group_bytes(specs, config=config)
     training += teacher_bytes(teacher, config=config) if teacher else 0.0
-    peak = max(training, READING_BYTES_PER_SAMPLE * samples)
+    kept = KEPT_BYTES_PER_MODEL * len(specs) * (groups - 1)
+    peak = max(training + kept, READING_BYTES_PER_SAMPLE * samples)
     return MemoryEstimate(worker=round(TENSORFLOW_BYTES + peak), shared=TENSORFLOW_BYTES)
 
 
