@@ -72,3 +72,13 @@ function bandPass(start, stop) {
     return values;
   };
 }
+
+const KNEE = 0.8;
+const CEILING = 0.98;
+
+/** The limiter of assembly/index.ts, for what comes out of a room: the identity up to 0.8, then a tanh below 0.98. @param {number} x */
+export function limited(x) {
+  const magnitude = Math.abs(x);
+  const above = CEILING - KNEE;
+  return magnitude <= KNEE ? x : Math.sign(x) * (KNEE + above * Math.tanh((magnitude - KNEE) / above));
+}
