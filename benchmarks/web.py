@@ -21,6 +21,8 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
+from tinytimbre.validation.chromium import find_chromium
+
 WEB = pathlib.Path(__file__).resolve().parent.parent / "web"
 CLIENT = WEB / "clients" / "magentamusic-1.23.1.js"
 CHECKPOINT = WEB / "bench" / "checkpoint"
@@ -53,7 +55,7 @@ def opened(models: pathlib.Path) -> Iterator[Any]:
 
     server = serving().server(models, port=0, policy=None)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    executable = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    executable = find_chromium()
     if executable is None:
         sys.exit("This benchmark needs Chromium: apt-get install chromium, or CHROMIUM=/path/to/it.")
     with sync_playwright() as playwright:

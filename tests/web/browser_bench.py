@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import json
-import os
 import pathlib
-import shutil
 import threading
 import types
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,9 +20,9 @@ from tinytimbre.export.bundle import export_bundle
 from tinytimbre.export.settings import DataLicence, make_settings
 from tinytimbre.features.statistics import Distribution, InstrumentStatistics
 from tinytimbre.synthesis.reverb import Reverb
+from tinytimbre.validation.chromium import find_chromium
 
 WEB = pathlib.Path(__file__).resolve().parents[2] / "web"
-NAMES = ("chromium", "chromium-browser", "google-chrome")
 # Sound may start without a click; tests run as root in containers, where Chromium's sandbox cannot.
 ARGUMENTS = ("--no-sandbox", "--autoplay-policy=no-user-gesture-required")
 FAKE_MICROPHONE = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
@@ -42,7 +40,7 @@ ROOM = Reverb(levels=(0.5,) * 8, rt60_secs=(0.9,) * 8)
 
 def chromium() -> str:
     """The browser's path; without one the tests fail, for a page nobody opened is not tested."""
-    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    found = find_chromium()
     if found is None:
         pytest.fail("These tests need Chromium: apt-get install chromium, or CHROMIUM=/path/to/it.", pytrace=False)
     return found

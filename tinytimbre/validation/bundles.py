@@ -42,6 +42,8 @@ def validate_bundles(
         TinyTimbreError: a bundle's settings cannot be read, or Node fails too.
     """
     jobs = dict(enumerate(map(make_job, bundles)))
+    if not jobs:
+        return
     why = ""
     try:
         for index, validation in _in_browser(jobs, web_dir=web_dir, patience_secs=patience_secs):
@@ -70,6 +72,8 @@ def _in_browser(
         folders = {"web": web_dir, "jobs": folder, **{f"bundle{i}": jobs[i].bundle for i in order}}
         with contextlib.closing(visit(PAGE, folders=folders, patience_secs=patience_secs)) as messages:
             for message in messages:
+                if "broken" in message:
+                    raise BrowserError(f"the page could not begin: {message['broken']}")
                 if "browser" in message:
                     found = found.model_copy(update={"version": _version(message["browser"])})
                 else:

@@ -122,7 +122,7 @@ def _end_with_parent() -> None:
 
 @contextlib.contextmanager
 def _served(folders: Mapping[str, pathlib.Path], messages: queue.Queue[dict[str, Any]]) -> Iterator[str]:
-    handler = functools.partial(_Handler, folders={k: v.resolve() for k, v in folders.items()}, messages=messages)
+    handler = functools.partial(_Handler, folders=folders, messages=messages)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
@@ -144,10 +144,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """A file of one of the folders."""
-        name, _, rest = self.path.partition("?")[0].lstrip("/").partition("/")
-        folder = self._folders.get(name)
-        file = None if folder is None else (folder / rest).resolve()
-        if folder is None or file is None or not file.is_relative_to(folder) or not file.is_file():
+        name, *inside = self.path.partition("?")[0].strip("/").split("/")
+        file = self._folders[name].joinpath(*inside) if name in self._folders and ".." not in inside else None
+        if file is None or not file.is_file():
             self.send_error(404)
             return
         data = file.read_bytes()

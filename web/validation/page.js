@@ -14,7 +14,14 @@ const runtime = {
   playByWorklet: playOffline,
 };
 
+/** What every bundle needs; without it none is to blame. */
+async function begin() {
+  await runtime.compile();
+  for (const name of ['cpu', 'wasm']) await useBackend(name);
+}
+
 await tell({ browser: navigator.userAgent });
+await begin().catch((error) => tell({ broken: String(error instanceof Error ? error.message : error) }));
 const jobs = await (await fetch('/jobs/jobs.json')).json();
 for (const [index, job] of jobs.entries()) {
   try {
