@@ -1,15 +1,22 @@
 // What benchmarks/web.py measures in the page.
 
 import { loadBundle } from '../src/bundle.js';
+import { Engine } from '../src/engine.js';
 import { loadInstrument } from '../src/instrument.js';
 import { Player } from '../src/player.js';
 import { TfjsDecoder } from '../src/tfjs.js';
+import { Voice } from '../src/voice.js';
 import { playOffline } from '../validation/offline.js';
 import { singing } from '../validation/singing.js';
 import { useBackend } from '../validation/tfjs-in-page.js';
 import { mflopsByStage } from './flops.js';
 
 const RATE = 48000;
+const QUANTUM = 128;
+const heap = () => {
+  globalThis.gc?.();
+  return performance.memory.usedJSHeapSize;
+};
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** What `render` will play, so that making it is not counted. */
@@ -59,10 +66,6 @@ export async function live({ url, seconds }) {
   let frames = 0;
   player.addEventListener('frames', (event) => (frames += event.detail.length));
   await pause(5000);
-  const heap = () => {
-    globalThis.gc?.();
-    return performance.memory.usedJSHeapSize;
-  };
   const before = { heap: heap(), underruns: context.playbackStats?.underrunEvents ?? null };
   await pause(1000 * seconds);
   const stats = context.playbackStats;
@@ -75,6 +78,29 @@ export async function live({ url, seconds }) {
   };
   await context.close();
   return result;
+}
+
+/**
+ * What the worklet does over and over, done here, where the heap can be looked at: its growth over so much sound.
+ * @returns {Promise<number>} bytes
+ */
+export async function growth({ url, seconds }) {
+  const instrument = await loadInstrument(url);
+  const bytes = await (await fetch('/src/engine.wasm')).arrayBuffer();
+  const { instance } = await WebAssembly.instantiate(bytes);
+  const voice = new Voice(new Engine(instance.exports, instrument, RATE), instrument.settings, { onFrame: () => {} });
+  const song = singing(12, RATE);
+  const output = new Float32Array(QUANTUM);
+  const play = (/** @type {number} */ secs) => {
+    for (let at = 0; at < secs * RATE; at += QUANTUM) {
+      const from = at % song.length;
+      voice.process(song.subarray(from, from + QUANTUM), output);
+    }
+  };
+  play(24);
+  const before = heap() + instance.exports.memory.buffer.byteLength;
+  play(seconds);
+  return heap() + instance.exports.memory.buffer.byteLength - before;
 }
 
 export async function stages({ url, f0 }) {
