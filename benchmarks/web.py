@@ -90,9 +90,7 @@ def evaluate(page: Any, module: str, function: str, **arguments: Any) -> Any:
     return page.evaluate(script, [module, function, arguments])
 
 
-def real_time_factor(
-    context: Any, url: str, *, seconds: int, plain: bool, repeats: int = REPEATS
-) -> tuple[float, float]:
+def real_time_factor(context: Any, url: str, *, seconds: int, plain: bool) -> tuple[float, float]:
     """Least seconds of processor, and by the clock, per second of sound; after a first run that warms up.
 
     The processor's time is that of the whole browser: others' load on the machine shows less in it than by the clock.
@@ -101,7 +99,7 @@ def real_time_factor(
         evaluate(page, "measure", "prepare", url=url, seconds=seconds)
         evaluate(page, "measure", "render", plain=plain)
         processor, clock = [], []
-        for _ in range(repeats):
+        for _ in range(REPEATS):
             before = descendants_cpu_secs()
             clock.append(evaluate(page, "measure", "render", plain=plain))
             processor.append((descendants_cpu_secs() - before) / seconds)

@@ -18,6 +18,8 @@ from tinytimbre.export.size import BundleSize
 
 # RNNoise, the usual yardstick for real-time networks in a browser: 17.5 network, 7.5 FFT, 10 pitch search, MFLOP/s.
 RNNOISE_MFLOPS = 40.0
+# Less than the last bit of float32.
+INAUDIBLE_DB = -200.0
 CONVERTER_TYPES = ("float32", "float16", "uint8")
 
 
@@ -206,12 +208,16 @@ def _validation(found: CardValidation | None) -> str:
     if found.why_not_browser:
         where += f", **not in a browser**: {found.why_not_browser}"
     controls = ", ".join(f"{name} {error:.0e}" for name, error in found.controls.items())
-    sounds = ", ".join(f"{pair} {error:.0f} dB" for pair, error in found.sounds_db.items())
+    sounds = ", ".join(f"{pair} {_decibels(error)}" for pair, error in found.sounds_db.items())
     missing = "".join(f" No {name} there: {reason}." for name, reason in found.missing.items())
     return (
         f"## Validation\n\n{where}.{missing} Largest difference to TensorFlow in any control: {controls}. Largest "
         f"difference in sound, to the largest sample: {sounds}."
     )
+
+
+def _decibels(error: float) -> str:
+    return f"{error:.0f} dB" if error > INAUDIBLE_DB else "none"
 
 
 def _samples(facts: CardFacts) -> str:

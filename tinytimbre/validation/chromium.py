@@ -21,7 +21,7 @@ import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from typing import Any
 
 VARIABLE = "CHROMIUM"
@@ -58,7 +58,7 @@ def find_chromium() -> str | None:
 
 def visit(
     page: str, *, folders: Mapping[str, pathlib.Path], patience_secs: float = PATIENCE_SECS
-) -> Iterator[dict[str, Any]]:
+) -> Generator[dict[str, Any], None, None]:
     """What the page posts to ``/found``, one JSON object after the other, until it posts ``{"done": true}``.
 
     Args:
