@@ -56,6 +56,9 @@ export function checkSettings(settings) {
   if (settings.hop < 1 || settings.hop * settings.frame_rate_hz !== settings.sample_rate_hz) {
     throw incomplete(`${settings.hop} samples a frame at ${settings.sample_rate_hz} Hz`);
   }
+  if (settings.sample_rate_hz < 8000 || settings.sample_rate_hz > 48000 || settings.frame_rate_hz > 1000) {
+    throw incomplete(`${settings.frame_rate_hz} frames a second at ${settings.sample_rate_hz} Hz`);
+  }
   if (settings.reverb) checkRoom(settings.reverb);
 }
 

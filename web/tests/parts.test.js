@@ -77,6 +77,8 @@ test('settings that lack something are named', () => {
   assert.throws(() => checkSettings(rest), /statistics\.pitch_midi\.mean/);
   assert.throws(() => checkSettings({ ...SETTINGS, hop: '320' }), /hop/);
   assert.throws(() => checkSettings({ ...SETTINGS, hop: 300 }), /300 samples/);
+  assert.throws(() => checkSettings({ ...SETTINGS, hop: 1, frame_rate_hz: 16000 }), /16000 frames a second/);
+  assert.throws(() => checkSettings({ ...SETTINGS, hop: 2e6, sample_rate_hz: 1e8 }), /100000000 Hz/);
   assert.throws(() => checkSettings({ ...SETTINGS, input: 'taste' }), /taste/);
   assert.throws(() => checkSettings({ ...SETTINGS, harmonics: 5 }), /controls/);
 });
