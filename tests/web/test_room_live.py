@@ -15,9 +15,20 @@ URL = "/models/organ/0001/"
 RATE = 48_000
 
 
+@pytest.fixture(scope="module")
+def singer(tmp_path_factory):
+    """A browser whose microphone hears half a second of tone, then nothing for longer than the room rings."""
+    t = np.arange(RATE // 2) / RATE
+    tone = 0.15 * sum(np.sin(2 * np.pi * 220 * k * t) / k for k in range(1, 7))
+    song = np.concatenate([tone * np.clip((0.5 - t) / 0.02, 0, 1), np.zeros(3 * RATE)]).astype(np.float32)
+    path = write_wav(tmp_path_factory.mktemp("microphone") / "short.wav", song, RATE)
+    with launched((*FAKE_MICROPHONE, f"--use-file-for-fake-audio-capture={path}")) as browser:
+        yield browser
+
+
 @pytest.fixture
-def room_page(browser, room_site):
-    context = browser.new_context(base_url=room_site)
+def room_page(singer, room_site):
+    context = singer.new_context(base_url=room_site)
     page = context.new_page()
     page.goto("tests/blank.html")
     yield page
@@ -43,17 +54,6 @@ def test_rendered_and_recorded_are_pythons(room_page, rate, samples):
     # To whole steps of 16 bits.
     recorded = np.array(worklet["recorded"])[:samples] / 32767
     assert np.abs(recorded - np.array(worklet["output"])).max() <= 0.51 / 32767
-
-
-@pytest.fixture(scope="module")
-def singer(tmp_path_factory):
-    """A browser whose microphone hears half a second of tone, then nothing for longer than the room rings."""
-    t = np.arange(RATE // 2) / RATE
-    tone = 0.15 * sum(np.sin(2 * np.pi * 220 * k * t) / k for k in range(1, 7))
-    song = np.concatenate([tone * np.clip((0.5 - t) / 0.02, 0, 1), np.zeros(3 * RATE)]).astype(np.float32)
-    path = write_wav(tmp_path_factory.mktemp("microphone") / "short.wav", song, RATE)
-    with launched((*FAKE_MICROPHONE, f"--use-file-for-fake-audio-capture={path}")) as browser:
-        yield browser
 
 
 @pytest.mark.parametrize("name", ["cello", "organ"])

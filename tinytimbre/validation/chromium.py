@@ -36,9 +36,11 @@ FLAGS = (
     "--enable-unsafe-swiftshader",
     "--autoplay-policy=no-user-gesture-required",
 )
-PATIENCE_SECS = 180.0
+PATIENCE_SECS = 300.0
 POLL_SECS = 0.2
 PR_SET_PDEATHSIG = 1
+# Looked up here: between fork and exec nothing may wait for a lock that another thread held.
+PRCTL = getattr(ctypes.CDLL(None), "prctl", None)
 TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript",
@@ -116,8 +118,8 @@ def _launched(executable: str, address: str) -> Iterator[subprocess.Popen[bytes]
 
 def _end_with_parent() -> None:
     """A killed parent cannot stop the browser (Linux)."""
-    with contextlib.suppress(AttributeError, OSError):
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if PRCTL is not None:
+        PRCTL(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 @contextlib.contextmanager
