@@ -84,10 +84,10 @@ async function samplesOf(file) {
 }
 
 /**
- * Plays live from the microphone and records it, until a tone has come and gone: what was heard last of it, what the
- * recording has, and whether the instrument itself was silent by then.
+ * Plays live from the microphone and records it, until a tone has come and gone and a room has rung after it: what was
+ * heard while it sounded, and what the recording has.
  */
-export async function recordLive({ url }) {
+export async function recordLive({ url, ringSecs }) {
   const context = new AudioContext();
   const player = await Player.create(context);
   const ear = new AnalyserNode(context, { fftSize: 32768 });
@@ -96,19 +96,22 @@ export async function recordLive({ url }) {
   context.createMediaStreamSource(stream).connect(player.input);
   player.startRecording();
   player.play(await loadInstrument(url));
+  const heard = new Float32Array(ear.fftSize);
   await new Promise((resolve) => {
-    let sounded = false;
+    let [listened, silentFrom] = [false, Infinity];
     player.addEventListener('frames', ({ detail }) => {
-      sounded ||= detail.some(({ gain }) => gain === 1);
-      if (sounded && detail.at(-1).gain === 0) resolve();
+      if (!listened) {
+        ear.getFloatTimeDomainData(heard);
+        listened = heard.some((x) => Math.abs(x) > 0.003);
+      } else if (detail.at(-1).gain === 0) silentFrom = Math.min(silentFrom, context.currentTime);
+      if (context.currentTime > silentFrom + ringSecs) resolve();
     });
   });
-  const heard = new Float32Array(ear.fftSize);
-  ear.getFloatTimeDomainData(heard);
   const recorded = await samplesOf(await player.stopRecording());
   stream.getTracks().forEach((track) => track.stop());
+  const { sampleRate } = context;
   await context.close();
-  return { heard: [...heard], recorded };
+  return { heard: [...heard], recorded, sampleRate };
 }
 
 /** Controls by TensorFlow.js on one of its backends; also how many tensors stay behind. */
