@@ -8,7 +8,7 @@
 import { checkRate } from './engine.js';
 import { TinyTimbreError } from './errors.js';
 import { Recording } from './recording.js';
-import { impulseResponse, limited } from './reverb.js';
+import { audible, impulseResponse, limited } from './reverb.js';
 import { wavFile } from './wav.js';
 
 /** With a room, sound may add up to this before it is limited. */
@@ -129,7 +129,7 @@ export class Player extends EventTarget {
   #room(room) {
     const { context } = this;
     if (!room) return [new GainNode(context)];
-    const response = impulseResponse(room, context.sampleRate);
+    const response = audible(impulseResponse(room, context.sampleRate));
     const buffer = new AudioBuffer({ length: response.length, sampleRate: context.sampleRate });
     buffer.copyToChannel(/** @type {Float32Array<ArrayBuffer>} */ (response), 0);
     /** @type {AudioNode[]} */

@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { FORMAT_VERSIONS } from '../src/bundle.js';
 import { StreamingConvolution } from '../src/convolution.js';
 import { checkSettings } from '../src/instrument.js';
-import { impulseResponse, limited } from '../src/reverb.js';
+import { audible, impulseResponse, limited } from '../src/reverb.js';
 import { ToneTracker } from '../src/tracker.js';
 import { Transfer, foldOctaves } from '../src/transfer.js';
 import { toInt16, wavFile } from '../src/wav.js';
@@ -122,6 +122,16 @@ test('convolution in blocks of any length is the sum that defines it', () => {
 
 test('a response of one sample is a gain', () => {
   assert.deepEqual(new StreamingConvolution(Float32Array.of(0.5)).process(Float32Array.of(1, -2)), Float32Array.of(0.5, -1));
+});
+
+test('of a response only what adds up to less than -100 dB is left out', () => {
+  const short = impulseResponse({ ...ROOM, rt60_secs: [0.1, 0.2, 0.1] }, 16000);
+  const kept = audible(short);
+  const sum = (from) => short.subarray(from).reduce((total, x) => total + Math.abs(x), 0);
+  assert.ok(sum(kept.length) <= 1e-5 && sum(kept.length - 1) > 1e-5);
+  assert.ok(kept.length < 8000);
+  assert.deepEqual(audible(Float32Array.of(1)), Float32Array.of(1));
+  assert.equal(audible(Float32Array.of(1, 0.5, 0.5)).length, 3);
 });
 
 test('the limiter after a room leaves alone what is quiet and holds what is loud', () => {
