@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import shutil
 import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 
 import pytest
 from browser_bench import SPECS, chromium
@@ -85,6 +90,33 @@ def test_a_browser_that_cannot_be_started_is_one_that_failed(monkeypatch):
     monkeypatch.setenv("CHROMIUM", "/nowhere/chromium")
     with pytest.raises(BrowserError, match="/nowhere/chromium cannot be started"):
         next(visit("web/page.html", folders={}))
+
+
+def test_the_browser_ends_with_a_process_that_is_killed(monkeypatch, tmp_path):
+    script = f"cd {tmp_path}; echo $$ > new; mv new pid; exec sleep 600"
+    monkeypatch.setenv("CHROMIUM", stand_in(tmp_path, script))
+    program = "from tinytimbre.validation.chromium import visit; next(visit('web/page.html', folders={}))"
+    visitor = subprocess.Popen([sys.executable, "-c", program])
+    wait_until((tmp_path / "pid").exists)
+    browser = int((tmp_path / "pid").read_text())
+    os.kill(browser, 0)
+    visitor.kill()
+    visitor.wait()
+    wait_until(lambda: not running(browser))
+
+
+def running(pid: int) -> bool:
+    """Neither gone nor a zombie that whoever inherited it has not looked at yet."""
+    try:
+        return "(sleep) Z" not in pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """The test's own time limit ends it."""
+    while not condition():
+        time.sleep(0.05)
 
 
 HALFWAY = """
