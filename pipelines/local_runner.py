@@ -19,6 +19,7 @@ from pipelines.workspace import Workspace
 from tinytimbre.config import SweepConfig
 from tinytimbre.errors import TinyTimbreError
 from tinytimbre.storage import located
+from tinytimbre.validation.chromium import find_chromium
 
 
 def run_locally(
@@ -59,6 +60,7 @@ def run_locally(
         recordings_digest=recordings_digest,
         shards=shards,
         beam_args=beam_args(jobs),
+        browser=find_chromium() is not None,
     )
     tidy(workspace.metadata, artifacts=workspace.artifacts)
     with _surroundings(jobs):

@@ -66,6 +66,7 @@ def create_pipeline(
     shards: int = 1,
     beam_args: Sequence[str] = (),
     budget_scale: RuntimeParameter | None = None,
+    browser: bool = True,
 ) -> Pipeline:
     """The whole way from recordings to published models.
 
@@ -76,6 +77,7 @@ def create_pipeline(
         shards: nodes per rung.
         beam_args: of the components that run on Beam.
         budget_scale: multiplies the steps of every rung; None where the configuration alone says how many.
+        browser: whether exported models can be expected to meet a browser where they are evaluated.
 
     Raises:
         TinyTimbreError: `shards` is not 1 to 64.
@@ -106,6 +108,7 @@ def create_pipeline(
         plan=plan,
         finalists=finalists,
         budget_scale=budget_scale,
+        browser=browser,
     )
     metadata = sqlite_metadata_connection_config(places.metadata) if places.metadata else None
     return Pipeline(
@@ -181,6 +184,7 @@ def _evaluation(
     plan: BaseChannel,
     finalists: BaseChannel,
     budget_scale: RuntimeParameter | None,
+    browser: bool,
 ) -> list[BaseComponent]:
     """From finalists to published models."""
     exporter = TfjsExporter(
@@ -200,6 +204,7 @@ def _evaluation(
         cache=f"{places.cache}/evaluations",
         boards=places.boards,
         config=config,
+        browser=browser,
     )
     selector = ModelSelector(
         report=evaluator.outputs["report"], recordings=recordings.outputs["recordings"], config=config

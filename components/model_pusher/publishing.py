@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from components.web_models import WebModel, load_models
 from tinytimbre.audio.recording import RecordingSet
 from tinytimbre.errors import TinyTimbreError
 from tinytimbre.export.bundle import validate_bundle
-from tinytimbre.export.card import CardFacts, CardGate, CardMetric, CardTake, write_card
+from tinytimbre.export.card import CardFacts, CardGate, CardMetric, CardTake, CardValidation, write_card
 from tinytimbre.export.publish import publish_bundle
 from tinytimbre.quality.bounds import MIN_TAKES, upper_bound
 from tinytimbre.quality.gates import HIGHER_IS_BETTER, METRICS
@@ -19,6 +20,7 @@ from tinytimbre.quality.verdict import Verdict
 from tinytimbre.quality.wording import GATE_NAMES
 from tinytimbre.report.distillation import teacher_of
 from tinytimbre.report.tables import SweepTables
+from tinytimbre.validation.jobs import Validation
 
 INTERVAL_CONFIDENCE = 0.95
 INTERVAL_DRAWS = 2000
@@ -90,7 +92,24 @@ def card_facts(model: WebModel, *, sweep: FinishedSweep, samples: dict[str, str]
         verdict=_verdict_text(model.candidate_id, verdict),
         reference=verdict.reference or "",
         tfjs_max_abs_error=float(row["tfjs_max_abs_error"]),
+        validation=_validation(row.get("validation")),
         samples=samples,
+    )
+
+
+def _validation(text: Any) -> CardValidation | None:
+    """Without how long things took: cards say the same wherever a sweep is run."""
+    if not isinstance(text, str):
+        return None
+    found = Validation.model_validate_json(text)
+    engine = {} if found.engine_error is None else {"the WebAssembly engine": found.engine_error}
+    sounds = {"engine and float64 reference": found.sound_error_db, "audio worklet and engine": found.worklet_error_db}
+    return CardValidation(
+        where=f"headless {found.version}" if found.runtime == "browser" else f"Node {found.version}",
+        why_not_browser=found.why_not_browser,
+        controls={f"TensorFlow.js on {name}": error for name, error in found.tfjs_errors.items()} | engine,
+        sounds_db={pair: error for pair, error in sounds.items() if error is not None},
+        missing=found.missing,
     )
 
 

@@ -13,6 +13,7 @@ from components.scope import scoped
 from components.versions import code_version
 from tinytimbre.config import SweepConfig
 from tinytimbre.export.node import reader_files
+from tinytimbre.validation.bundles import player_files
 
 PACKAGES = ("audio", "decoders", "export", "features", "kernels", "quality", "synthesis", "transfer")
 TABLES = (
@@ -35,6 +36,8 @@ class QualityEvaluatorSpec(ComponentSpec):
         "config": ExecutionParameter(type=str),
         "code_version": ExecutionParameter(type=str),
         "tables_version": ExecutionParameter(type=str),
+        "validation_version": ExecutionParameter(type=str),
+        "browser": ExecutionParameter(type=int),
     }
     INPUTS = {  # noqa: RUF012
         "features": ChannelParameter(type=Features),
@@ -46,6 +49,8 @@ class QualityEvaluatorSpec(ComponentSpec):
 
 class QualityEvaluator(BaseComponent):
     """Runs the exported bundles in TensorFlow.js on validation and test takes and measures what comes out.
+
+    Each is then validated in headless Chromium, or in Node where there is none.
 
     Inputs:
         features: `components.Features`.
@@ -69,6 +74,7 @@ class QualityEvaluator(BaseComponent):
         cache: str,
         boards: str,
         config: SweepConfig,
+        browser: bool,
     ) -> None:
         """Builds the node.
 
@@ -80,6 +86,8 @@ class QualityEvaluator(BaseComponent):
             cache: keeps evaluations of single models across runs.
             boards: where TensorBoard looks.
             config: of the sweep.
+            browser: whether a browser is expected where the node runs. It looks for itself; but with one that came
+                since the last run, TFX's cache must not serve.
         """
         packages = [f"tinytimbre.{name}" for name in PACKAGES]
         super().__init__(
@@ -94,6 +102,9 @@ class QualityEvaluator(BaseComponent):
                 code_version=code_version(*packages, "components.quality_evaluator", files=reader_files()),
                 # Apart, because evaluations are kept by the version of what measures.
                 tables_version=code_version(*TABLES),
+                # Apart too, and kept by it.
+                validation_version=code_version("tinytimbre.validation", *packages, files=player_files()),
+                browser=int(browser),
                 report=Channel(type=SweepReport),
             )
         )

@@ -16,6 +16,7 @@ from components.quality_evaluator.evaluation import Evaluation, HeldOut, evaluat
 from components.quality_evaluator.held_out import held_out, measure_baseline, sanity_probes
 from components.quality_evaluator.store import EvaluationStore, baseline_key, evaluation_key
 from components.quality_evaluator.tables import sweep_tables
+from components.quality_evaluator.validations import validations
 from components.resources import jobs
 from components.sweep_report import RENDERINGS, original_path, rendering_path, sound_files
 from components.web_models import WebModel, load_failures, load_models
@@ -24,6 +25,9 @@ from tinytimbre.features.artifact import load_index
 from tinytimbre.progress import track
 from tinytimbre.report.tensorboard import write_evaluation
 from tinytimbre.sweep import SweepPlan, TrialStore
+
+VALIDATIONS = "validations"
+"""Folder of the cache where what browsers found is kept."""
 
 
 class Executor(BaseExecutor):
@@ -43,8 +47,20 @@ class Executor(BaseExecutor):
         version = exec_properties["code_version"]
         baselines = _baselines(takes, features=features, code_version=version, store=store, config=config)
         failures = load_failures(bundles)
+        validated = validations(
+            [model for model in models if not evaluations[model.candidate_id].reason],
+            bundles=bundles,
+            cache=pathlib.Path(exec_properties["cache"]) / VALIDATIONS,
+            code_version=exec_properties["validation_version"],
+        )
         tables = sweep_tables(
-            plan, store=trials, models=models, failures=failures, evaluations=evaluations, baselines=baselines
+            plan,
+            store=trials,
+            models=models,
+            failures=failures,
+            evaluations=evaluations,
+            baselines=baselines,
+            validated=validated,
         )
         tables.save(output)
         _save_sounds(models, keys=keys, takes=takes, store=store, output=output)

@@ -59,7 +59,12 @@ def baseline_key(*, fingerprint: str, code_version: str) -> str:
 
 def evaluation_key(bundle: pathlib.Path, *, fingerprint: str, code_version: str) -> str:
     """Forty hexadecimal digits."""
-    digest = hashlib.sha256(f"{fingerprint} {code_version}".encode())
+    return content_key(bundle, salt=f"{fingerprint} {code_version}")
+
+
+def content_key(bundle: pathlib.Path, *, salt: str) -> str:
+    """Forty hexadecimal digits of the files of a bundle and whatever else decides."""
+    digest = hashlib.sha256(salt.encode())
     for path in sorted(bundle.iterdir()):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:40]

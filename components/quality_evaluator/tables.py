@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from components.quality_evaluator.evaluation import Evaluation
+from components.quality_evaluator.validations import invalid
 from components.web_models import FailedModel, WebModel
 from tinytimbre.quality.baseline import BASELINE
 from tinytimbre.quality.verdict import SANITY
@@ -19,10 +20,12 @@ from tinytimbre.report.tables import (
     METRIC_COLUMNS,
     TRIAL_COLUMNS,
     TRIAL_DETAIL_COLUMNS,
+    VALIDATION_COLUMNS,
     SweepTables,
     metric_means,
 )
 from tinytimbre.sweep import RungResult, SweepPlan, Trial, TrialStore
+from tinytimbre.validation.jobs import Validation
 
 
 def sweep_tables(
@@ -33,8 +36,9 @@ def sweep_tables(
     failures: Sequence[FailedModel],
     evaluations: Mapping[str, Evaluation],
     baselines: Mapping[str, Evaluation],
+    validated: Mapping[str, Validation],
 ) -> SweepTables:
-    """Tables without verdicts and sounds; `evaluations` by candidate id, `baselines` by instrument."""
+    """Tables without verdicts and sounds; `evaluations` and `validated` by candidate id, `baselines` by instrument."""
     rows = [*_clip_rows(models, evaluations), *_baseline_rows(baselines)]
     clips = _table(rows, (*CLIP_COLUMNS, *DIAGNOSTIC_CLIP_COLUMNS))
     results, curves = store.all_results(), store.curves(trial.trial_id for trial in plan.trials)
@@ -43,7 +47,9 @@ def sweep_tables(
             (_trial_row(trial, plan=plan, results=results.get(trial.trial_id, [])) for trial in plan.trials),
             (*TRIAL_COLUMNS, *TRIAL_DETAIL_COLUMNS),
         ),
-        candidates=_candidates(plan, models=models, failures=failures, evaluations=evaluations, clips=clips),
+        candidates=_candidates(
+            plan, models=models, failures=failures, evaluations=evaluations, validated=validated, clips=clips
+        ),
         clips=clips,
         curves=_table(_curve_rows(plan, curves), CURVE_COLUMNS),
         verdicts={},
@@ -106,11 +112,14 @@ def _candidates(
     models: Sequence[WebModel],
     failures: Sequence[FailedModel],
     evaluations: Mapping[str, Evaluation],
+    validated: Mapping[str, Validation],
     clips: pd.DataFrame,
 ) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
+    failed = invalid(validated)
     for model in models:
         trial, evaluation = plan.trial(model.trial_id), evaluations[model.candidate_id]
+        reason = evaluation.reason or failed.get(model.candidate_id, "")
         rows.append(
             {
                 **model.model_dump(include={"candidate_id", "trial_id", "instrument", "quantisation"}),
@@ -118,9 +127,10 @@ def _candidates(
                 "parameters": trial.parameters,
                 "decoder_mflops": trial.decoder_mflops,
                 "tfjs_max_abs_error": evaluation.tfjs_max_abs_error,
-                "status": "failed" if evaluation.reason else "evaluated",
-                "reason": evaluation.reason,
+                "status": "failed" if reason else "evaluated",
+                "reason": reason,
                 "family": trial.family,
+                **_validation(validated.get(model.candidate_id)),
                 **{name: evaluation.sanity.get(name) for name in SANITY},
             }
         )
@@ -129,7 +139,15 @@ def _candidates(
         known = {"parameters": trial.parameters, "decoder_mflops": trial.decoder_mflops, "family": trial.family}
         rows.append({**failure.model_dump(), **known, "status": "failed"})
     columns = [column for column in CANDIDATE_COLUMNS if column not in METRIC_COLUMNS]
-    return _table(rows, (*columns, "reason", "family", *SANITY)).join(metric_means(clips), on="candidate_id")
+    all_columns = (*columns, "reason", "family", *VALIDATION_COLUMNS, *SANITY)
+    return _table(rows, all_columns).join(metric_means(clips), on="candidate_id")
+
+
+def _validation(found: Validation | None) -> dict[str, Any]:
+    if found is None:
+        return dict.fromkeys(VALIDATION_COLUMNS)
+    figures = {name: getattr(found, name) for name in VALIDATION_COLUMNS[1:]}
+    return {"validation": found.model_dump_json(), **figures}
 
 
 def _curve_rows(plan: SweepPlan, curves: Mapping[str, Sequence[Mapping[str, float]]]) -> Iterable[dict[str, Any]]:

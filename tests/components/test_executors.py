@@ -13,6 +13,9 @@ import rich.console
 from bench import NOTES, Bench, Finished
 from tfx.types.artifact import Artifact
 
+from components.quality_evaluator.evaluation import Evaluation
+from components.quality_evaluator.tables import sweep_tables
+from components.quality_evaluator.validations import validations
 from components.resources import JOBS_VARIABLE, jobs
 from components.trial_results import load_results, load_survivors
 from components.web_models import load_failures, load_models
@@ -27,6 +30,8 @@ from tinytimbre.quality.verdict import SANITY
 from tinytimbre.report.tables import SweepTables
 from tinytimbre.report.terminal import front_table
 from tinytimbre.sweep import SweepPlan, TrialStore
+from tinytimbre.validation.chromium import find_chromium
+from tinytimbre.validation.jobs import Validation
 
 RUNS_WITHOUT_MEMORY, RUNS_WITHOUT_MODEL = 300, 400
 
@@ -284,3 +289,58 @@ def test_tensorboard_has_every_trial_and_the_finalists_sounds(finished: Finished
         assert list(folder.glob("*.rung0")), trial.trial_id
         assert bool(list(folder.glob("*.zevaluation"))) == (trial.trial_id in finalists)
     assert list(boards.glob("*/original/*.sounds"))
+
+
+def test_every_model_is_validated_and_the_card_says_where(finished: Finished) -> None:
+    tables = SweepTables.load(finished.folder("QualityEvaluator", "report"))
+    runtime = "browser" if find_chromium() else "node"
+    for text in tables.candidates["validation"]:
+        found = Validation.model_validate_json(text)
+        assert (found.runtime, found.failure) == (runtime, "")
+    assert (tables.candidates["real_time_factor"] > 0).all()
+    where = {"browser": "Validated in headless Chromium", "node": "**not in a browser**: no Chromium here"}
+    cards = list((finished.bench.folder / "models").glob("*/*/card.md"))
+    assert cards
+    assert all(where[runtime] in card.read_text() for card in cards)
+
+
+def test_a_model_that_fails_in_a_browser_cannot_be_chosen(finished: Finished) -> None:
+    plan = SweepPlan.load(finished.folder("SweepPlanner", "plan"))
+    models = load_models(finished.folder("TfjsExporter", "models"))
+    evaluations = {model.candidate_id: Evaluation([], 0.0) for model in models}
+    tables = sweep_tables(
+        plan,
+        store=TrialStore(finished.bench.folder / "trials"),
+        models=models,
+        evaluations=evaluations,
+        baselines={},
+        validated={models[0].candidate_id: Validation(runtime="browser", failure="it is silent")},
+    )
+    first, *others = tables.candidates.itertuples()
+    assert (first.status, first.reason) == ("failed", "in a browser: it is silent")
+    assert {other.status for other in others} == {"evaluated"}
+
+
+def test_what_node_found_is_kept_until_there_is_a_browser(
+    finished: Finished, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundles = finished.folder("TfjsExporter", "models")
+    models = load_models(bundles)[:1]
+
+    def run() -> tuple[str, list[pathlib.Path]]:
+        (found,) = validations(models, bundles=bundles, cache=tmp_path / "cache", code_version="0").values()
+        assert (found.runtime, found.failure) == ("node", "")
+        return found.why_not_browser, sorted((tmp_path / "cache").iterdir())
+
+    monkeypatch.setenv("CHROMIUM", "/nowhere")
+    why, kept = run()
+    assert "cannot be started" in why
+    assert kept == [], "a browser that failed may not fail the next time"
+    monkeypatch.delenv("CHROMIUM")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    why, kept = run()
+    assert "no Chromium here" in why
+    before = [path.stat().st_mtime_ns for path in kept]
+    assert len(before) == 1
+    assert run() == (why, kept)
+    assert [path.stat().st_mtime_ns for path in kept] == before

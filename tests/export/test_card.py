@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from exported_bundles import settings_of, spec_of
 
-from tinytimbre.export.card import CardFacts, CardGate, CardMetric, CardTake, write_card
+from tinytimbre.export.card import CardFacts, CardGate, CardMetric, CardTake, CardValidation, write_card
 from tinytimbre.export.node import WEB_DIR, node_executable
 from tinytimbre.export.settings import read_settings
 from tinytimbre.export.size import BundleSize, measure_bundle
@@ -54,6 +54,19 @@ def test_everything_is_on_the_card():
         assert part in text, part
     assert text.endswith("\n")
     assert text == write_card(facts())
+
+
+def test_where_the_model_was_validated_and_why_not_in_a_browser():
+    assert "## Validation" not in write_card(facts())
+    controls, sounds = {"TensorFlow.js on wasm": 3.2e-7}, {"engine and float64 reference": -128.4, "worklet": -300.0}
+    found = CardValidation(where="headless Chromium 150.0", controls=controls, sounds_db=sounds)
+    text = write_card(facts(validation=found))
+    assert "Validated in headless Chromium 150.0. Largest" in text
+    assert "TensorFlow.js on wasm 3e-07" in text
+    assert "engine and float64 reference -128 dB, worklet none." in text
+    more = {"where": "Node v22", "why_not_browser": "no Chromium here", "missing": {"webgl": "no card"}}
+    text = write_card(facts(validation=found.model_copy(update=more)))
+    assert "Validated in Node v22, **not in a browser**: no Chromium here. No webgl there: no card." in text
 
 
 def test_fine_tuning_is_part_of_the_lineage():

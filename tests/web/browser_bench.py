@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import json
-import os
 import pathlib
-import shutil
 import threading
 import types
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,13 +15,14 @@ import numpy as np
 import pytest
 
 from tinytimbre.config import SearchConfig, SweepConfig
-from tinytimbre.decoders import DecoderSpec, build_decoder
+from tinytimbre.decoders import Decoder, DecoderSpec, build_decoder
 from tinytimbre.export.bundle import export_bundle
 from tinytimbre.export.settings import DataLicence, make_settings
 from tinytimbre.features.statistics import Distribution, InstrumentStatistics
+from tinytimbre.synthesis.reverb import Reverb
+from tinytimbre.validation.chromium import find_chromium
 
 WEB = pathlib.Path(__file__).resolve().parents[2] / "web"
-NAMES = ("chromium", "chromium-browser", "google-chrome")
 # Sound may start without a click; tests run as root in containers, where Chromium's sandbox cannot.
 ARGUMENTS = ("--no-sandbox", "--autoplay-policy=no-user-gesture-required")
 FAKE_MICROPHONE = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
@@ -34,11 +33,14 @@ SPECS = {
         kind="gru", input="rms_energy", harmonics=60, noise_bands=65, width=16, depth=1, kernel_size=3
     ),
 }
+# Rings for most of a second at all pitches.
+ROOM_SPECS = {"organ": SPECS["cello"].model_copy(update={"reverb_bands": 8})}
+ROOM = Reverb(levels=(0.5,) * 8, rt60_secs=(0.9,) * 8)
 
 
 def chromium() -> str:
     """The browser's path; without one the tests fail, for a page nobody opened is not tested."""
-    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    found = find_chromium()
     if found is None:
         pytest.fail("These tests need Chromium: apt-get install chromium, or CHROMIUM=/path/to/it.", pytrace=False)
     return found
@@ -114,13 +116,22 @@ def statistics() -> InstrumentStatistics:
     )
 
 
-def publish(folder: pathlib.Path) -> pathlib.Path:
+def as_if_trained(spec: DecoderSpec) -> Decoder:
+    """A decoder with weights of its own, in `ROOM` where it has one."""
+    decoder = build_decoder(spec, seed=1)
+    rng = np.random.default_rng(2)
+    weights = {k: v + rng.normal(0, 0.1, v.shape).astype("f") for k, v in decoder.get_weights().items()}
+    if spec.reverb_bands:
+        weights["reverb"] = ROOM.to_weights()
+    decoder.set_weights(weights)
+    return decoder
+
+
+def publish(folder: pathlib.Path, specs: Mapping[str, DecoderSpec] = SPECS) -> pathlib.Path:
     """A folder of models as the publisher writes it, with decoders as if trained."""
     index: dict[str, Any] = {"format_version": 1, "instruments": {}}
-    for name, spec in SPECS.items():
-        decoder = build_decoder(spec, seed=1)
-        rng = np.random.default_rng(2)
-        decoder.set_weights({k: v + rng.normal(0, 0.1, v.shape).astype("f") for k, v in decoder.get_weights().items()})
+    for name, spec in specs.items():
+        decoder = as_if_trained(spec)
         space = {"decoder": [spec.kind], "input": [spec.input], "harmonics": [24], "noise_bands": [17], "width": [8]}
         settings = make_settings(
             config=SweepConfig(name="browser", search=SearchConfig(space=space)),
@@ -129,6 +140,7 @@ def publish(folder: pathlib.Path) -> pathlib.Path:
             trial_id="t0123",
             statistics=statistics(),
             data=(DataLicence(source="made in the test", licence="CC0-1.0", attribution="nobody"),),
+            reverb=decoder.reverb,
         )
         export_bundle(decoder, settings=settings, quantisations=("uint8",), output=folder / name)
         (folder / name / "uint8").rename(folder / name / "0001")
@@ -147,3 +159,8 @@ def phrase(*, seconds: float, sample_rate_hz: int) -> np.ndarray:
     edges = np.clip((np.abs(t - seconds / 2) - 0.2) / 0.03, 0, 1) * np.clip(t / 0.03, 0, 1)
     tone = sum(np.sin(2 * np.pi * k * cycles) / k for k in range(1, 8))
     return np.where(rest, 0, 0.15 * edges * tone).astype(np.float32)
+
+
+def decibels(error: np.ndarray, reference: np.ndarray) -> float:
+    """Largest error relative to the largest value."""
+    return float(20 * np.log10(np.abs(error).max() / np.abs(reference).max()))

@@ -7,13 +7,26 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from browser_bench import launched, publish, served
+from browser_bench import ROOM_SPECS, launched, publish, served
 
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """Published models, "cello" (CNN) and "clarinet" (GRU); do not write there."""
     return publish(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="session")
+def room_models(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A published model that plays in a room, "organ"; do not write there."""
+    return publish(tmp_path_factory.mktemp("room_models"), ROOM_SPECS)
+
+
+@pytest.fixture(scope="session")
+def room_site(room_models: pathlib.Path) -> Iterator[str]:
+    """Address of the page with that model."""
+    with served(room_models) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

@@ -103,6 +103,11 @@ def test_everything_works_by_keyboard_and_has_a_name(browser, site):
         wait_until_played(page)
         page.keyboard.press("Space")
         page.wait_for_function("() => document.querySelector('#status').textContent === 'Stopped.'")
+        # What changes with every note is not read out; what is said in words is.
+        assert (
+            page.get_attribute("#source-note", "aria-live") == page.get_attribute("#played-note", "aria-live") == "off"
+        )
+        assert page.get_attribute("#status", "role") == "status"
         unnamed = page.evaluate(
             "[...document.querySelectorAll('button, input, select, canvas, meter, audio')]"
             ".filter((e) => !(e.labels?.length || e.getAttribute('aria-label') || e.textContent.trim()))"
@@ -178,6 +183,11 @@ def damage_truncate(folder: pathlib.Path) -> None:
     weights.write_bytes(weights.read_bytes()[:-7])
 
 
+def damage_one_weight(folder: pathlib.Path) -> None:
+    weights = folder / "weights.bin"
+    weights.write_bytes(weights.read_bytes()[:-1] + bytes([weights.read_bytes()[-1] ^ 1]))
+
+
 def damage_version(folder: pathlib.Path) -> None:
     settings = json.loads((folder / "settings.json").read_text())
     (folder / "settings.json").write_text(json.dumps({**settings, "format_version": 99}))
@@ -205,6 +215,7 @@ def damage_json(folder: pathlib.Path) -> None:
 
 DAMAGES = {
     damage_truncate: "weights.bin",
+    damage_one_weight: "checksum",
     damage_version: "99",
     damage_settings: "settings.json",
     damage_statistics: "p05",
@@ -256,6 +267,26 @@ def test_a_file_of_any_rate_is_played(browser, site, tmp_path, rate):
         page.set_input_files("#file", path)
         wait_for_note(page, "#source-note", "A3")
         wait_for_note(page, "#source-note", "E4")
+
+
+def test_the_sample_rate_may_change_in_the_middle(browser, site, tmp_path):
+    low, high = (
+        write_wav(tmp_path / f"{rate}.wav", phrase(seconds=6, sample_rate_hz=rate), rate) for rate in (8_000, 96_000)
+    )
+    with opened(browser, site) as page:
+        page.wait_for_selector("#use-file:enabled")
+        page.set_input_files("#file", low)
+        wait_for_note(page, "#source-note", "A3")
+        press(page, "Record")
+        page.set_input_files("#file", high)
+        wait_for_note(page, "#source-note", "E4")
+        press(page, "Stop recording")
+        with page.expect_download() as download:
+            page.get_by_role("link", name="Download WAV").click()
+        download.value.save_as(tmp_path / "kept.wav")
+        assert page.is_hidden("#alert")
+    audio, _ = soundfile.read(tmp_path / "kept.wav")
+    assert 1e-3 < np.abs(audio).max() <= 0.98
 
 
 def test_half_an_hour_plays_without_being_held_in_memory(browser, site, tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from browser_bench import SPECS, call, phrase
+from browser_bench import SPECS, call, decibels, phrase
 
 from tinytimbre.export.bundle import load_bundle
 from tinytimbre.features.loudness import loudness_db, rms_energy_db
@@ -74,10 +74,6 @@ def synthesis_case(hop: int) -> tuple[np.ndarray, np.ndarray, dict]:
         "noise_seed": 7,
     }
     return controls, f0_hz, settings
-
-
-def decibels(error: np.ndarray, reference: np.ndarray) -> float:
-    return float(20 * np.log10(np.abs(error).max() / np.abs(reference).max()))
 
 
 @pytest.mark.parametrize("hop", [320, 64])
@@ -185,7 +181,9 @@ def test_the_worklet_plays_what_the_voice_plays(page, plain):
     given = {"url": "/models/clarinet/0001/", "samples": samples.tolist(), "rate": 48_000}
     direct = call(page, "play", {**given, "plain": False})
     assert np.abs(direct["output"]).max() > 1e-3
-    np.testing.assert_array_equal(call(page, "playByWorklet", {**given, "plain": plain}), direct["output"])
+    played = call(page, "playByWorklet", {**given, "plain": plain})
+    np.testing.assert_array_equal(played["output"], direct["output"])
+    np.testing.assert_array_equal(played["recorded"], np.floor(32767 * np.array(direct["output"]) + 0.5))  # 16 bits
 
 
 def test_live_playing_follows_the_offline_plan(page, models):

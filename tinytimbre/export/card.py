@@ -18,6 +18,8 @@ from tinytimbre.export.size import BundleSize
 
 # RNNoise, the usual yardstick for real-time networks in a browser: 17.5 network, 7.5 FFT, 10 pitch search, MFLOP/s.
 RNNOISE_MFLOPS = 40.0
+# Less than the last bit of float32.
+INAUDIBLE_DB = -200.0
 CONVERTER_TYPES = ("float32", "float16", "uint8")
 
 
@@ -51,6 +53,24 @@ class CardTake(Record):
     seconds: float
 
 
+class CardValidation(Record):
+    """How the exported model did in the runtimes that play it.
+
+    Attributes:
+        where: such as "headless Chromium 150.0.7871.0" or "Node v22.22.0".
+        why_not_browser: empty for a browser.
+        controls: largest difference to TensorFlow in any control, by runtime.
+        sounds_db: errors of sounds, largest to largest, by what was compared.
+        missing: why a backend of TensorFlow.js was not there, by backend.
+    """
+
+    where: str
+    why_not_browser: str = ""
+    controls: dict[str, float]
+    sounds_db: dict[str, float]
+    missing: dict[str, str] = pydantic.Field(default_factory=dict)
+
+
 class CardFacts(Record):
     """Everything that a card says.
 
@@ -67,6 +87,7 @@ class CardFacts(Record):
         verdict: the decision in words.
         reference: candidate that the gates compare with.
         tfjs_max_abs_error: TensorFlow.js against TensorFlow, on the same weights; None if not compared.
+        validation: None if the sweep was finished by a version that did not validate.
         samples: sounds beside the card: label -> relative path.
     """
 
@@ -82,6 +103,7 @@ class CardFacts(Record):
     verdict: str
     reference: str = ""
     tfjs_max_abs_error: float | None = None
+    validation: CardValidation | None = None
     samples: dict[str, str] = pydantic.Field(default_factory=dict)
 
 
@@ -93,6 +115,7 @@ def write_card(facts: CardFacts) -> str:
         _size(facts),
         _quality(facts),
         _gates(facts),
+        _validation(facts.validation),
         _samples(facts),
         _data(facts),
         _lineage(facts),
@@ -176,6 +199,25 @@ def _gates(facts: CardFacts) -> str:
 
 def _number(value: float | None) -> str:
     return "—" if value is None else f"{value:+.3f}"
+
+
+def _validation(found: CardValidation | None) -> str:
+    if found is None:
+        return ""
+    where = f"Validated in {found.where}"
+    if found.why_not_browser:
+        where += f", **not in a browser**: {found.why_not_browser}"
+    controls = ", ".join(f"{name} {error:.0e}" for name, error in found.controls.items())
+    sounds = ", ".join(f"{pair} {_decibels(error)}" for pair, error in found.sounds_db.items())
+    missing = "".join(f" No {name} there: {reason}." for name, reason in found.missing.items())
+    return (
+        f"## Validation\n\n{where}.{missing} Largest difference to TensorFlow in any control: {controls}. Largest "
+        f"difference in sound, to the largest sample: {sounds}."
+    )
+
+
+def _decibels(error: float) -> str:
+    return f"{error:.0f} dB" if error > INAUDIBLE_DB else "none"
 
 
 def _samples(facts: CardFacts) -> str:

@@ -27,7 +27,7 @@ from tinytimbre.progress import ProgressEvent, report
 Backend = Literal["wasm", "cpu"]
 WEB_DIR = pathlib.Path(__file__).resolve().parents[2] / "web"
 SCRIPT = pathlib.Path("tools") / "run-bundles.mjs"
-READER = (SCRIPT, "src/bundle.js", "src/errors.js", "package-lock.json")
+READER = (SCRIPT, "tools/tfjs-in-node.mjs", "src/bundle.js", "src/errors.js", "package-lock.json")
 """What decides, besides Python, what comes out; the lock names the version of TensorFlow.js."""
 
 SHOWN_LINES = 12

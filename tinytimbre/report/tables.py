@@ -43,6 +43,8 @@ CURVE_COLUMNS = ("trial_id", "step", "train_loss", "validation_loss")
 # Newer than the first tables that were saved: shown where they are there.
 DIAGNOSTIC_CLIP_COLUMNS = ("mfcc_db",)
 OPINION_COLUMN = "visqol_mos"  # of the models that are heard in the report
+# `tinytimbre.validation.jobs.Validation` as JSON, and what of it is a figure for people.
+VALIDATION_COLUMNS = ("validation", "real_time_factor", "load_ms")
 TRIAL_DETAIL_COLUMNS = ("learning_rate", "seed")
 TABLES = {"trials": TRIAL_COLUMNS, "candidates": CANDIDATE_COLUMNS, "clips": CLIP_COLUMNS, "curves": CURVE_COLUMNS}
 

@@ -10,6 +10,8 @@ export { followPitch, heardClarity, heardHz, heardLevel, hear };
 
 const KNEE: f64 = 0.8;
 const CEILING: f64 = 0.98;
+/** What goes into a room: no sound of controls within their range comes near, and a room's memory stays finite. */
+const BOUND: f64 = 16;
 
 const output = new StaticArray<f32>(MAX_BLOCK);
 let harmonics: i32 = 0;
@@ -98,13 +100,21 @@ export function render(offset: i32, n: i32): void {
   position += <f64>n;
 }
 
-/** Fades `n` samples of `output` from gain to gain and limits them. */
-export function finish(offset: i32, n: i32, startGain: f64, endGain: f64): void {
+/**
+ * Fades `n` samples of `output` from gain to gain, and limits them: softly what is to be heard as it is, or only to
+ * what is sane, where a room comes before the limiter.
+ */
+export function finish(offset: i32, n: i32, startGain: f64, endGain: f64, softly: bool): void {
   const slope = (endGain - startGain) / <f64>n;
   for (let i = 0; i < n; i++) {
     const x = <f64>unchecked(output[offset + i]) * (startGain + slope * <f64>(i + 1));
-    unchecked((output[offset + i] = <f32>limited(x)));
+    unchecked((output[offset + i] = <f32>(softly ? limited(x) : bounded(x))));
   }
+}
+
+/** NaN and infinity are silence. */
+function bounded(x: f64): f64 {
+  return abs(x) < Infinity ? min(max(x, -BOUND), BOUND) : 0;
 }
 
 /** As tinytimbre/transfer/rendering.py: the identity up to 0.8, then a tanh below 0.98; NaN is silence. */

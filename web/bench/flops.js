@@ -15,6 +15,16 @@ const PER_HARMONIC = 6;
 const fft = (n) => 2.5 * n * Math.log2(n);
 
 /**
+ * The least that any way of convolving costs, as tinytimbre/synthesis/reverb.py counts; the browser's own convolver,
+ * which splits the response for the sake of latency, pays two or three times as much, in other threads.
+ * @param {{response_secs: number}} room @param {number} rate
+ */
+function roomFlops({ response_secs: secs }, rate) {
+  const block = 2 ** Math.ceil(Math.log2(Math.round(secs * rate)));
+  return ((2 * fft(2 * block) + 6 * (block + 1)) * rate) / block;
+}
+
+/**
  * @param {{settings: any, program: any}} instrument @param {{rate: number, f0: number}} at  context's rate, pitch played
  * @returns {Record<string, number>} MFLOP/s
  */
@@ -27,6 +37,7 @@ export function mflopsByStage({ settings, program }, { rate, f0 }) {
   const noiseFrame = 2 * fft(noiseSize) + (2 * bands + 2) * (noiseSize / 2 + 1) + 2 * noiseSize;
   const sight = 2 * fft(PITCH_FFT) + 3 * (PITCH_FFT / 2) + 8 * lags + 10 * 2 * lags + 2 * FRAME;
   const level = fft(FRAME) + FRAME + 4 * (FRAME / 2);
+  /** @type {Record<string, number>} */
   const stages = {
     decimation: modelRate * 2 * inputTaps,
     pitch: SIGHTS_PER_SEC * sight,
@@ -36,5 +47,6 @@ export function mflopsByStage({ settings, program }, { rate, f0 }) {
     noise: frames * noiseFrame + rate * 2 * OUTPUT_TAPS,
     'fade and limit': rate * 6,
   };
+  if (settings.reverb) stages.room = roomFlops(settings.reverb, rate);
   return Object.fromEntries(Object.entries(stages).map(([name, flops]) => [name, flops / 1e6]));
 }

@@ -1,17 +1,12 @@
 // @magenta/music's DDSP class on the audio that ours plays: seconds of computing per second of sound.
 
-import { singing } from './measure.js';
+import { singing } from '../validation/singing.js';
+import { script } from '../validation/tfjs-in-page.js';
 
 const RATE = 16000;
 const FRAME_SECS = 64 / RATE;
 /** SPICE, its pitch tracker, has a frame every 512 samples. */
 const PITCH_FRAME_SECS = 512 / RATE;
-
-function script(url) {
-  return new Promise((resolve, reject) => {
-    document.head.append(Object.assign(document.createElement('script'), { src: url, onload: resolve, onerror: reject }));
-  });
-}
 
 /** Pitch and loudness as its own analysis would find them: known here, so not counted against it. */
 function features(seconds) {

@@ -1,41 +1,23 @@
 // What benchmarks/web.py measures in the page.
 
 import { loadBundle } from '../src/bundle.js';
+import { Engine } from '../src/engine.js';
 import { loadInstrument } from '../src/instrument.js';
 import { Player } from '../src/player.js';
 import { TfjsDecoder } from '../src/tfjs.js';
+import { Voice } from '../src/voice.js';
+import { playOffline } from '../validation/offline.js';
+import { singing } from '../validation/singing.js';
+import { useBackend } from '../validation/tfjs-in-page.js';
 import { mflopsByStage } from './flops.js';
 
 const RATE = 48000;
+const QUANTUM = 128;
+const heap = () => {
+  globalThis.gc?.();
+  return performance.memory.usedJSHeapSize;
+};
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-
-/** Singing by arithmetic: notes of a second, seven partials, a short rest after each. */
-export function singing(seconds, rate) {
-  const samples = new Float32Array(seconds * rate);
-  const notes = [57, 60, 64, 62, 55, 67];
-  for (let i = 0; i < samples.length; i++) {
-    const t = i / rate;
-    if (t % 1 > 0.9) continue;
-    const hz = 440 * 2 ** ((notes[Math.floor(t) % notes.length] - 69) / 12);
-    for (let k = 1; k <= 7; k++) samples[i] += (0.15 / k) * Math.sin(2 * Math.PI * k * hz * t);
-  }
-  return samples;
-}
-
-async function offline(instrument, samples, rate, plain) {
-  const context = new OfflineAudioContext(1, samples.length, rate);
-  const player = await Player.create(context, { plain });
-  player.output.connect(context.destination);
-  player.play(instrument);
-  const buffer = new AudioBuffer({ length: samples.length, sampleRate: rate });
-  buffer.copyToChannel(samples, 0);
-  const node = new AudioBufferSourceNode(context, { buffer });
-  node.connect(player.input);
-  node.start();
-  const start = performance.now();
-  const rendered = await context.startRendering();
-  return { seconds: (performance.now() - start) / 1000, output: rendered.getChannelData(0) };
-}
 
 /** What `render` will play, so that making it is not counted. */
 let prepared = { instrument: /** @type {any} */ (null), samples: new Float32Array(0) };
@@ -47,7 +29,7 @@ export async function prepare({ url, seconds }) {
 /** Plays what was prepared once; wall seconds per second of sound, worklet and all, on one thread. */
 export async function render({ plain }) {
   const { instrument, samples } = prepared;
-  return ((await offline(instrument, samples, RATE, plain)).seconds * RATE) / samples.length;
+  return ((await playOffline(instrument, samples, RATE, { plain })).seconds * RATE) / samples.length;
 }
 
 /** From a tone's first sample at the input to the output's first at a tenth of its peak, in ms, sorted. */
@@ -61,7 +43,7 @@ export async function latencies({ url }) {
       for (let i = begin; i < samples.length; i++) {
         for (let k = 1; k <= 5; k++) samples[i] += (0.15 / k) * Math.sin((2 * Math.PI * k * hz * (i - begin)) / RATE);
       }
-      const { output } = await offline(instrument, samples, RATE, false);
+      const { output } = await playOffline(instrument, samples, RATE);
       const peak = output.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
       found.push((1000 * (output.findIndex((x) => Math.abs(x) > 0.1 * peak) - begin)) / RATE);
     }
@@ -84,10 +66,6 @@ export async function live({ url, seconds }) {
   let frames = 0;
   player.addEventListener('frames', (event) => (frames += event.detail.length));
   await pause(5000);
-  const heap = () => {
-    globalThis.gc?.();
-    return performance.memory.usedJSHeapSize;
-  };
   const before = { heap: heap(), underruns: context.playbackStats?.underrunEvents ?? null };
   await pause(1000 * seconds);
   const stats = context.playbackStats;
@@ -102,27 +80,38 @@ export async function live({ url, seconds }) {
   return result;
 }
 
+/**
+ * What the worklet does over and over, done here, where the heap can be looked at: its growth over so much sound.
+ * @returns {Promise<number>} bytes
+ */
+export async function growth({ url, seconds }) {
+  const instrument = await loadInstrument(url);
+  const bytes = await (await fetch('/src/engine.wasm')).arrayBuffer();
+  const { instance } = await WebAssembly.instantiate(bytes);
+  const voice = new Voice(new Engine(instance.exports, instrument, RATE), instrument.settings, { onFrame: () => {} });
+  const song = singing(12, RATE);
+  const output = new Float32Array(QUANTUM);
+  const play = (/** @type {number} */ secs) => {
+    for (let at = 0; at < secs * RATE; at += QUANTUM) {
+      const from = at % song.length;
+      voice.process(song.subarray(from, from + QUANTUM), output);
+    }
+  };
+  play(24);
+  const before = heap() + instance.exports.memory.buffer.byteLength;
+  play(seconds);
+  return heap() + instance.exports.memory.buffer.byteLength - before;
+}
+
 export async function stages({ url, f0 }) {
   return mflopsByStage(await loadInstrument(url), { rate: RATE, f0 });
 }
 
-function script(url) {
-  return new Promise((resolve, reject) => {
-    document.head.append(Object.assign(document.createElement('script'), { src: url, onload: resolve, onerror: reject }));
-  });
-}
-
 /** TensorFlow.js on WebAssembly over many frames: tensors left behind, ms a frame. */
 export async function tensors({ url, frames }) {
-  const packages = '/node_modules/@tensorflow';
-  for (const name of ['tfjs-core/dist/tf-core', 'tfjs-converter/dist/tf-converter', 'tfjs-backend-wasm/dist/tf-backend-wasm']) {
-    await script(`${packages}/${name}.min.js`);
-  }
-  const { tf } = globalThis;
-  tf.wasm.setWasmPaths(`${packages}/tfjs-backend-wasm/dist/`);
-  await tf.setBackend('wasm');
+  const { tf, loadGraphModel } = await useBackend('wasm');
   const before = tf.memory().numTensors;
-  const decoder = await TfjsDecoder.create(await loadBundle(url), { tf, loadGraphModel: tf.loadGraphModel });
+  const decoder = await TfjsDecoder.create(await loadBundle(url), { tf, loadGraphModel });
   const start = performance.now();
   for (let i = 0; i < frames; i++) await decoder.step([0.5 + 0.1 * Math.sin(i / 30), 0.6 + 0.2 * Math.sin(i / 17)]);
   const msPerFrame = (performance.now() - start) / frames;

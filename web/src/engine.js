@@ -27,6 +27,8 @@ export class Engine {
     this.modelRate = settings.sample_rate_hz;
     this.contextRate = contextRate;
     const { harmonics, noise_bands: bands, hop } = settings;
+    /** Samples of a frame at the context's rate, whole or not. */
+    this.frameSamples = (hop * contextRate) / this.modelRate;
     exports.open(harmonics, bands, hop, this.modelRate, contextRate, settings.noise_seed ?? 0);
     this.maxBlock = exports.maxBlock();
     this.#load(program);
@@ -144,9 +146,13 @@ export class Engine {
     this.exports.render(offset, n);
   }
 
-  /** @param {number} offset @param {number} n @param {number} startGain @param {number} endGain */
-  finish(offset, n, startGain, endGain) {
-    this.exports.finish(offset, n, startGain, endGain);
+  /**
+   * Fades and limits what was rendered.
+   * @param {number} offset @param {number} n @param {number} startGain @param {number} endGain
+   * @param {boolean} softly  as it is heard; false where a room comes first
+   */
+  finish(offset, n, startGain, endGain, softly) {
+    this.exports.finish(offset, n, startGain, endGain, softly);
   }
 
   /** The first `n` samples rendered, valid until the next call. @param {number} n */

@@ -5,6 +5,7 @@ export { Engine } from './engine.js';
 export { TinyTimbreError } from './errors.js';
 export { loadInstrument } from './instrument.js';
 export { LONGEST_RECORDING_SECS, Player } from './player.js';
+export { playThrough } from './rendering.js';
 export { TfjsDecoder } from './tfjs.js';
-export { Voice, playThrough } from './voice.js';
+export { Voice } from './voice.js';
 export { wavFile } from './wav.js';

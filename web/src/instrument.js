@@ -23,6 +23,8 @@ const NEEDED = {
   'graph.state_size': 'number',
   'graph.n_controls': 'number',
 };
+/** What a room may be (tinytimbre/synthesis/reverb.py); beyond that it would only be loud, or endless to compute. */
+const ROOM = { bands: 24, levels: [0.001, 4], rt60_secs: [0.05, 1], low_hz: [10, 24000], high_hz: [10, 24000], response_secs: [0.001, 2] };
 const QUANTITIES = ['pitch_midi', 'loudness_db', 'rms_energy_db'];
 const MOMENTS = ['mean', 'std', 'max', 'quantiles.p05', 'quantiles.p50', 'quantiles.p95'];
 
@@ -53,6 +55,24 @@ export function checkSettings(settings) {
   }
   if (settings.hop < 1 || settings.hop * settings.frame_rate_hz !== settings.sample_rate_hz) {
     throw incomplete(`${settings.hop} samples a frame at ${settings.sample_rate_hz} Hz`);
+  }
+  if (settings.sample_rate_hz < 8000 || settings.sample_rate_hz > 48000 || settings.frame_rate_hz > 1000) {
+    throw incomplete(`${settings.frame_rate_hz} frames a second at ${settings.sample_rate_hz} Hz`);
+  }
+  if (settings.reverb) checkRoom(settings.reverb);
+}
+
+/** @param {any} room */
+function checkRoom(room) {
+  const { bands, ...limits } = ROOM;
+  const wrong = Object.entries(limits).filter(([name, [low, high]]) => {
+    const values = [room[name]].flat();
+    return !values.every((value) => isOf('number', value) && value >= low && value <= high);
+  });
+  const pairs = Array.isArray(room.levels) && Array.isArray(room.rt60_secs) && room.levels.length === room.rt60_secs.length;
+  if (wrong.length) throw incomplete(`reverb.${wrong[0][0]} ${JSON.stringify(room[wrong[0][0]])}`);
+  if (!pairs || !room.levels.length || room.levels.length > bands || !(room.low_hz < room.high_hz)) {
+    throw incomplete('a reverb whose bands do not fit together');
   }
 }
 

@@ -7,11 +7,10 @@
 
 import { checkRate } from './engine.js';
 import { TinyTimbreError } from './errors.js';
-import { impulseResponse } from './reverb.js';
-import { toInt16, wavFile } from './wav.js';
+import { Recording } from './recording.js';
+import { audible, impulseResponse, limited } from './reverb.js';
+import { wavFile } from './wav.js';
 
-const KNEE = 0.8;
-const CEILING = 0.98;
 /** With a room, sound may add up to this before it is limited. */
 const LOUDEST = 4;
 const CURVE_POINTS = 8193;
@@ -46,21 +45,24 @@ export class Player extends EventTarget {
     this.module = module;
     this.input = new GainNode(context);
     this.output = new GainNode(context);
+    /** What instruments and rooms sound like together; recordings are made here, whatever the volume behind it. */
+    this.mix = new GainNode(context);
+    this.mix.connect(this.output);
     /** @type {AudioWorkletNode | null} */
     this.node = null;
     this.octaves = 0;
     this.silenceDb = -50;
-    this.recording = false;
-    /** @type {Int16Array[]} */
-    this.parts = [];
-    this.recordedSamples = 0;
-    /** @type {((file: Blob) => void) | null} */
-    this.finished = null;
+    /** @type {Recording | null} */
+    this.kept = null;
   }
 
   /** True where plain JavaScript stands in for WebAssembly. */
   get plain() {
     return this.module === null;
+  }
+
+  get recording() {
+    return this.kept !== null;
   }
 
   /** Plays this instrument from now on; the one before fades out. @param {import('./engine.js').Instrument} instrument */
@@ -74,19 +76,17 @@ export class Player extends EventTarget {
     });
     const exit = this.#room(instrument.settings.reverb);
     node.connect(exit[0]);
-    exit[exit.length - 1].connect(this.output);
+    exit[exit.length - 1].connect(this.mix);
     node.port.onmessage = ({ data }) => this.#hear(node, exit, data);
     node.onprocessorerror = () => this.#fail('the audio processor stopped');
     this.input.connect(node);
     this.node = node;
     this.#tell('wish', this.octaves);
     this.#tell('silence', this.silenceDb);
-    if (this.recording) this.#tell('record', true);
   }
 
   /** The instrument fades out and is gone. */
   stop() {
-    if (this.recording) this.#tell('record', false);
     this.#tell('leave');
     this.node = null;
   }
@@ -103,22 +103,18 @@ export class Player extends EventTarget {
     this.#tell('silence', db);
   }
 
+  /** Keeps from now on what is played, rooms included; a recording that was going on is dropped. */
   startRecording() {
-    this.parts = [];
-    this.recordedSamples = 0;
-    this.recording = true;
-    this.#tell('record', true);
+    this.kept?.stop();
+    const onFull = () => this.dispatchEvent(new Event('recordingfull'));
+    this.kept = new Recording(this.mix, this.output, { longestSecs: LONGEST_RECORDING_SECS, onFull });
   }
 
-  /** @returns {Promise<Blob>} a WAV file, 16 bit, mono, at the context's sample rate */
-  stopRecording() {
-    this.recording = false;
-    const file = new Promise((resolve) => {
-      this.finished = resolve;
-    });
-    if (this.node) this.#tell('record', false);
-    else this.#finishRecording();
-    return file;
+  /** @returns {Promise<Blob>} a WAV file, 16 bit, mono, at the context's sample rate; empty where nothing was recorded */
+  async stopRecording() {
+    const { kept } = this;
+    this.kept = null;
+    return kept ? kept.stop() : wavFile([], this.context.sampleRate);
   }
 
   /** @param {string} type @param {any} [value] */
@@ -133,7 +129,7 @@ export class Player extends EventTarget {
   #room(room) {
     const { context } = this;
     if (!room) return [new GainNode(context)];
-    const response = impulseResponse(room, context.sampleRate);
+    const response = audible(impulseResponse(room, context.sampleRate));
     const buffer = new AudioBuffer({ length: response.length, sampleRate: context.sampleRate });
     buffer.copyToChannel(/** @type {Float32Array<ArrayBuffer>} */ (response), 0);
     /** @type {AudioNode[]} */
@@ -147,9 +143,8 @@ export class Player extends EventTarget {
   }
 
   /** @param {AudioWorkletNode} node @param {AudioNode[]} exit @param {any} message */
-  #hear(node, exit, { type, frames, samples, last, message }) {
+  #hear(node, exit, { type, frames, message }) {
     if (type === 'frames' && node === this.node) this.dispatchEvent(new CustomEvent('frames', { detail: frames }));
-    if (type === 'recorded') this.#keep(samples, last);
     if (type === 'failed') this.#fail(message);
     if (type === 'left') this.#remove(node, exit);
   }
@@ -163,22 +158,6 @@ export class Player extends EventTarget {
     if (exit.length === 1) exit[0].disconnect();
   }
 
-  /** @param {Float32Array} samples @param {boolean} last */
-  #keep(samples, last) {
-    const room = LONGEST_RECORDING_SECS * this.context.sampleRate - this.recordedSamples;
-    if (room > 0) this.parts.push(toInt16(samples.subarray(0, room)));
-    const full = room > 0 && samples.length >= room;
-    this.recordedSamples += samples.length;
-    if (full) this.dispatchEvent(new Event('recordingfull'));
-    if (last && !this.recording) this.#finishRecording();
-  }
-
-  #finishRecording() {
-    this.finished?.(wavFile(this.parts, this.context.sampleRate));
-    this.finished = null;
-    this.parts = [];
-  }
-
   /** @param {string} got */
   #fail(got) {
     const error = new TinyTimbreError('playing must not stop by itself', { got, remedy: 'load the page again' });
@@ -186,14 +165,9 @@ export class Player extends EventTarget {
   }
 }
 
-/** The limiter of assembly/index.ts over a wider range, for the room's sum. */
+/** The limiter for a shaper that is given samples divided by `LOUDEST`. */
 function limiterCurve() {
-  const room = CEILING - KNEE;
-  return Float32Array.from({ length: CURVE_POINTS }, (_, i) => {
-    const x = LOUDEST * ((2 * i) / (CURVE_POINTS - 1) - 1);
-    const magnitude = Math.abs(x);
-    return magnitude <= KNEE ? x : Math.sign(x) * (KNEE + room * Math.tanh((magnitude - KNEE) / room));
-  });
+  return Float32Array.from({ length: CURVE_POINTS }, (_, i) => limited(LOUDEST * ((2 * i) / (CURVE_POINTS - 1) - 1)));
 }
 
 /**

@@ -1,4 +1,5 @@
-// An instrument that follows a source, block by block: what the worklet runs, and tests and offline rendering too.
+// An instrument that follows a source, block by block: what the worklet runs, and `playThrough` too.
+// A room is not part of it: `Player` and `playThrough` put it after the voice.
 
 import { ToneTracker } from './tracker.js';
 import { Transfer, hzToMidi, midiToHz } from './transfer.js';
@@ -41,10 +42,11 @@ export class Voice {
     this.tracker = new ToneTracker({ silenceDb });
     this.transfer = new Transfer(settings);
     this.onFrame = onFrame;
+    /** @type {import('./reverb.js').Room | null} follows what the voice itself plays, and the limiter follows it */
+    this.room = settings.reverb ?? null;
     this.rate = engine.contextRate;
     this.sightHop = Math.round(SIGHT_SECS * settings.sample_rate_hz);
     this.waitingHop = Math.round(WAITING_SIGHT_SECS * settings.sample_rate_hz);
-    this.frameSamples = (settings.hop * engine.contextRate) / settings.sample_rate_hz;
     this.noteJump = NOTE_JUMP_SEMITONES_PER_SEC / settings.frame_rate_hz;
     this.samples = 0;
     this.unseen = 0;
@@ -133,10 +135,11 @@ export class Voice {
 
   /** Nothing sounds, but the decoder lives on, so that its next tone begins as after a pause. @param {Float32Array} output */
   #rest(output) {
+    const { engine } = this;
     output.fill(0);
     this.silence += output.length;
-    if (this.silence < this.frameSamples) return;
-    this.silence %= this.frameSamples;
+    if (this.silence < engine.frameSamples) return;
+    this.silence %= engine.frameSamples;
     this.#decode();
     this.#report();
   }
@@ -159,7 +162,7 @@ export class Voice {
     }
     const before = this.gain;
     this.gain = this.#gate(n);
-    engine.finish(0, n, before, this.gain);
+    engine.finish(0, n, before, this.gain, !this.room);
     output.set(engine.output(n));
     if (this.gain === 0 && !this.tracker.sounding) this.#stop();
   }
@@ -185,15 +188,4 @@ export class Voice {
   get left() {
     return this.leaving && this.gain === 0;
   }
-}
-
-/**
- * Plays a whole recording, faster than it sounds.
- * @param {Voice} voice @param {Float32Array} samples  at the voice's rate
- * @returns {Float32Array} as many samples
- */
-export function playThrough(voice, samples) {
-  const output = new Float32Array(samples.length);
-  voice.process(samples, output);
-  return output;
 }

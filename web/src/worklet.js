@@ -1,4 +1,5 @@
-// The audio worklet: one processor plays one instrument. `player.js` makes it and speaks with it.
+// The audio worklet: one processor plays one instrument, another keeps what is heard. `player.js` makes them and speaks
+// with them.
 
 import { Engine } from './engine.js';
 import { Voice } from './voice.js';
@@ -19,9 +20,6 @@ class Processor extends AudioWorkletProcessor {
     this.mute = new Float32Array(engine.maxBlock);
     /** @type {import('./voice.js').Frame[]} */
     this.frames = [];
-    /** @type {Float32Array | null} */
-    this.chunk = null;
-    this.filled = 0;
     this.port.onmessage = ({ data }) => this.obey(data);
   }
 
@@ -30,7 +28,6 @@ class Processor extends AudioWorkletProcessor {
     if (type === 'leave') this.voice.leaving = true;
     if (type === 'wish') this.voice.transfer.wish = value;
     if (type === 'silence') this.voice.tracker.silenceDb = value;
-    if (type === 'record') this.record(value);
   }
 
   /** @param {import('./voice.js').Frame} frame */
@@ -39,25 +36,6 @@ class Processor extends AudioWorkletProcessor {
     if (this.frames.length < FRAMES) return;
     this.port.postMessage({ type: 'frames', frames: this.frames });
     this.frames = [];
-  }
-
-  /** @param {boolean} on */
-  record(on) {
-    if (!on && this.chunk) {
-      this.port.postMessage({ type: 'recorded', samples: this.chunk.slice(0, this.filled), last: true });
-    }
-    this.chunk = on ? new Float32Array(CHUNK) : null;
-    this.filled = 0;
-  }
-
-  /** @param {Float32Array} samples */
-  keep(samples) {
-    if (!this.chunk) return;
-    this.chunk.set(samples, this.filled);
-    this.filled += samples.length;
-    if (this.filled + samples.length <= CHUNK) return;
-    this.port.postMessage({ type: 'recorded', samples: this.chunk.slice(0, this.filled), last: false });
-    this.filled = 0;
   }
 
   /** @param {Float32Array[][]} inputs @param {Float32Array[][]} outputs */
@@ -69,11 +47,41 @@ class Processor extends AudioWorkletProcessor {
       this.port.postMessage({ type: 'failed', message: String(error) });
       return false;
     }
-    this.keep(output);
     if (!this.voice.left) return true;
     this.port.postMessage({ type: 'left' });
     return false;
   }
 }
 
+/** Sends on what it hears until it is told to stop; adds nothing to its output. */
+class Keeper extends AudioWorkletProcessor {
+  constructor() {
+    super();
+    this.chunk = new Float32Array(CHUNK);
+    this.filled = 0;
+    this.keeping = true;
+    this.port.onmessage = () => {
+      this.keeping = false;
+      this.send(true);
+    };
+  }
+
+  /** @param {boolean} last */
+  send(last) {
+    this.port.postMessage({ samples: this.chunk.slice(0, this.filled), last });
+    this.filled = 0;
+  }
+
+  /** @param {Float32Array[][]} inputs @param {Float32Array[][]} outputs */
+  process([input], [[output]]) {
+    if (!this.keeping) return false;
+    if (input.length) this.chunk.set(input[0], this.filled);
+    else this.chunk.fill(0, this.filled, this.filled + output.length);
+    this.filled += output.length;
+    if (this.filled + output.length > CHUNK) this.send(false);
+    return true;
+  }
+}
+
 registerProcessor('tinytimbre', Processor);
+registerProcessor('tinytimbre-keeper', Keeper);

@@ -5,9 +5,12 @@ import { Engine } from '../src/engine.js';
 import { instantiatePlain } from '../src/engine-plain.js';
 import { loadInstrument } from '../src/instrument.js';
 import { Player } from '../src/player.js';
-import { TfjsDecoder } from '../src/tfjs.js';
+import { playThrough } from '../src/rendering.js';
 import { Histogram, chooseOctaves, foldOctaves, matchLevel } from '../src/transfer.js';
-import { Voice, playThrough } from '../src/voice.js';
+import { Voice } from '../src/voice.js';
+import { decodeByEngine, decodeByTfjs as tfjsControls, synthesise as soundOf } from '../validation/checks.js';
+import { playOffline } from '../validation/offline.js';
+import { useBackend } from '../validation/tfjs-in-page.js';
 
 async function engineFor(instrument, rate, plain) {
   if (plain) return new Engine(instantiatePlain(), instrument, rate);
@@ -18,11 +21,7 @@ async function engineFor(instrument, rate, plain) {
 
 /** Controls of a model over frames [[pitch, level], …], scaled. */
 export async function decode({ url, inputs, plain }) {
-  const engine = await engineFor(await loadInstrument(url), 48000, plain);
-  return inputs.map(([pitch, level]) => {
-    engine.decodeInputs(pitch, level);
-    return [...engine.readControls()];
-  });
+  return decodeByEngine(await engineFor(await loadInstrument(url), 48000, plain), inputs).map((controls) => [...controls]);
 }
 
 /** Audio of given controls and pitches. */
@@ -32,24 +31,7 @@ export async function synthesise({ settings, controls, f0, rate, plain }) {
     inputs: 0, state: 0, controls: 0, stateSize: 0, controlCount: controls[0].length, flopsPerFrame: 0,
   };
   const engine = await engineFor({ settings, program }, rate, plain);
-  const output = new Float32Array(Math.floor(((f0.length - 1) * settings.hop * rate) / settings.sample_rate_hz));
-  const show = (i) => {
-    engine.writeControls(Float32Array.from(controls[i]));
-    return f0[i];
-  };
-  engine.prime(show(0));
-  for (let at = 0, frame = 1; at < output.length; ) {
-    const due = engine.due();
-    if (due <= 0) {
-      engine.advance(show(frame++));
-      continue;
-    }
-    const n = Math.min(due, output.length - at);
-    engine.render(0, n);
-    output.set(engine.output(n), at);
-    at += n;
-  }
-  return [...output];
+  return [...soundOf(engine, controls.map((frame) => Float32Array.from(frame)), f0)];
 }
 
 /** Levels of a recording, one each `hop` samples, each over the 512 samples before. */
@@ -74,52 +56,66 @@ export function transfer({ midi, target, levelsDb, source, level, notes }) {
   };
 }
 
-/** A recording played by a model, by the voice itself: what is played, and its frames. */
+/** A recording played by a model, by the voice itself: what is played, what of it comes before a room, and its frames. */
 export async function play({ url, samples, rate, plain }) {
   const instrument = await loadInstrument(url);
   const frames = [];
-  const voice = new Voice(await engineFor(instrument, rate, plain), instrument.settings, { onFrame: (frame) => frames.push(frame) });
-  return { output: [...playThrough(voice, Float32Array.from(samples))], frames };
+  const voices = [[], frames].map(async (list) =>
+    new Voice(await engineFor(instrument, rate, plain), instrument.settings, { onFrame: (frame) => list.push(frame) }));
+  const [first, second] = await Promise.all(voices);
+  const dry = new Float32Array(samples.length);
+  first.process(Float32Array.from(samples), dry);
+  return { output: [...playThrough(second, Float32Array.from(samples))], dry: [...dry], frames };
 }
 
-/** The same through player and worklet, in an offline context. */
+/** The same through player and worklet, in an offline context; also the recording that the player makes of it. */
 export async function playByWorklet({ url, samples, rate, plain }) {
-  const context = new OfflineAudioContext(1, samples.length, rate);
-  const player = await Player.create(context, { plain });
-  player.output.connect(context.destination);
-  player.play(await loadInstrument(url));
-  const buffer = new AudioBuffer({ length: samples.length, sampleRate: rate });
-  buffer.copyToChannel(Float32Array.from(samples), 0);
-  const node = new AudioBufferSourceNode(context, { buffer });
-  node.connect(player.input);
-  node.start();
-  return [...(await context.startRendering()).getChannelData(0)];
+  let recording = [];
+  const recorded = async (file) => {
+    recording = await samplesOf(file);
+  };
+  const { output } = await playOffline(await loadInstrument(url), Float32Array.from(samples), rate, { plain, recorded });
+  return { output: [...output], recorded: recording };
 }
 
-const PACKAGES = '/node_modules/@tensorflow';
+/** Of a WAV file, as integers. @param {Blob} file */
+async function samplesOf(file) {
+  return [...new Int16Array((await file.arrayBuffer()).slice(44))];
+}
 
-function script(url) {
-  return new Promise((resolve, reject) => {
-    const tag = Object.assign(document.createElement('script'), { src: url, onload: resolve, onerror: reject });
-    document.head.append(tag);
+/**
+ * Plays live from the microphone and records it, until a tone has come and gone and a room has rung after it: what was
+ * heard while it sounded, and what the recording has.
+ */
+export async function recordLive({ url, ringSecs }) {
+  const context = new AudioContext();
+  const player = await Player.create(context);
+  const ear = new AnalyserNode(context, { fftSize: 32768 });
+  player.output.connect(ear).connect(context.destination);
+  const stream = await navigator.mediaDevices.getUserMedia({ audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false } });
+  context.createMediaStreamSource(stream).connect(player.input);
+  player.startRecording();
+  player.play(await loadInstrument(url));
+  const heard = new Float32Array(ear.fftSize);
+  await new Promise((resolve) => {
+    let [listened, silentFrom] = [false, Infinity];
+    player.addEventListener('frames', ({ detail }) => {
+      if (!listened) {
+        ear.getFloatTimeDomainData(heard);
+        listened = heard.some((x) => Math.abs(x) > 0.003);
+      } else if (detail.at(-1).gain === 0) silentFrom = Math.min(silentFrom, context.currentTime);
+      if (context.currentTime > silentFrom + ringSecs) resolve();
+    });
   });
+  const recorded = await samplesOf(await player.stopRecording());
+  stream.getTracks().forEach((track) => track.stop());
+  const { sampleRate } = context;
+  await context.close();
+  return { heard: [...heard], recorded, sampleRate };
 }
 
 /** Controls by TensorFlow.js on one of its backends; also how many tensors stay behind. */
 export async function decodeByTfjs({ url, inputs, backend, flags = {} }) {
-  for (const file of ['tfjs-core/dist/tf-core', 'tfjs-converter/dist/tf-converter', `tfjs-backend-${backend}/dist/tf-backend-${backend}`]) {
-    await script(`${PACKAGES}/${file}.min.js`);
-  }
-  const { tf } = globalThis;
-  for (const [name, value] of Object.entries(flags)) tf.env().set(name, value);
-  if (backend === 'wasm') tf.wasm.setWasmPaths(`${PACKAGES}/tfjs-backend-wasm/dist/`);
-  if (!(await tf.setBackend(backend))) throw new Error(`TensorFlow.js has no ${backend} here`);
-  await tf.ready();
-  const before = tf.memory().numTensors;
-  const decoder = await TfjsDecoder.create(await loadBundle(url), { tf, loadGraphModel: tf.loadGraphModel });
-  const controls = [];
-  for (const frame of inputs) controls.push([...(await decoder.step(frame))]);
-  decoder.dispose();
-  return { controls, leaked: tf.memory().numTensors - before };
+  const { controls, leaked } = await tfjsControls(await useBackend(backend, flags), await loadBundle(url), inputs);
+  return { controls: controls.map((frame) => [...frame]), leaked };
 }
-

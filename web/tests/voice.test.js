@@ -4,8 +4,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { Engine } from '../src/engine.js';
+import { playThrough } from '../src/rendering.js';
 import { hzToMidi } from '../src/transfer.js';
-import { Voice, playThrough } from '../src/voice.js';
+import { Voice } from '../src/voice.js';
 import { ENGINES } from './engines.js';
 import { INSTRUMENT, SETTINGS, buzz } from './instrument.js';
 
@@ -90,6 +91,25 @@ test('NaN, infinity and absurd levels never come out as noise, and playing goes 
 test('the loudest input stays within the limiter', () => {
   const { output } = play(buzz({ hz: 110, secs: 2, rate: 48000, gain: 0.9 }));
   assert.ok(output.every((x) => Math.abs(x) <= 0.98));
+});
+
+test('with a room, its limiter is the last, and NaN and absurd controls do not stay in it', () => {
+  const reverb = { levels: [0.5], rt60_secs: [0.5], low_hz: 62.5, high_hz: 8000, response_secs: 1 };
+  const engine = new Engine(ENGINES.wasm(), INSTRUMENT, 16000);
+  const voice = new Voice(engine, { ...SETTINGS, reverb });
+  const samples = buzz({ hz: 220, secs: 2, rate: 16000 });
+  const controls = new Float32Array(INSTRUMENT.program.controlCount);
+  const decode = engine.decodeInputs.bind(engine);
+  let frames = 0;
+  // Controls that no decoder may give, now and then.
+  engine.decodeInputs = (...inputs) => {
+    decode(...inputs);
+    frames += 1;
+    if (frames % 20 === 0) engine.writeControls(controls.fill(frames % 40 ? NaN : 1e30));
+  };
+  const output = playThrough(voice, samples);
+  assert.ok(output.every((x) => Math.abs(x) <= Math.fround(0.98)));
+  assert.ok(output.subarray(16000).some((x) => x !== 0));
 });
 
 test('an octave out of range is folded into the instrument, a wish moves it', () => {

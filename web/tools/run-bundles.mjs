@@ -9,27 +9,11 @@
 // Prints "progress <frames done> <frames in all>". Fails when a tensor leaks.
 
 import { readFileSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import path from 'node:path';
 
 import { ioHandler, loadBundle } from '../src/bundle.js';
-
-// The packages' Node builds are CommonJS.
-const require = createRequire(import.meta.url);
-const tf = require('@tensorflow/tfjs-core');
-const { loadGraphModel } = require('@tensorflow/tfjs-converter');
+import { useBackend } from './tfjs-in-node.mjs';
 
 const FRAMES_PER_REPORT = 500;
-
-async function useBackend(name) {
-  const backend = require(`@tensorflow/tfjs-backend-${name}`);
-  if (name === 'wasm') {
-    const main = require.resolve('@tensorflow/tfjs-backend-wasm');
-    backend.setWasmPaths(path.dirname(main) + path.sep);
-  }
-  if (!(await tf.setBackend(name))) throw new Error(`TensorFlow.js could not start its ${name} backend`);
-  await tf.ready();
-}
 
 /** Answers like `fetch`, from the disk. */
 async function fromDisk(file) {
@@ -43,7 +27,7 @@ function readFloats(file, length) {
 }
 
 /** One sequence from a zero state; `onFrame` is called after each frame. */
-function runSequence(model, graph, inputs, frames, onFrame) {
+function runSequence(tf, { model, graph }, inputs, { frames, onFrame }) {
   const controls = new Float32Array(frames * graph.n_controls);
   let state = tf.zeros([1, graph.state_size]);
   for (let frame = 0; frame < frames; frame++) {
@@ -63,7 +47,7 @@ function runSequence(model, graph, inputs, frames, onFrame) {
 
 async function main(planFile) {
   const plan = JSON.parse(readFileSync(planFile, 'utf8'));
-  await useBackend(plan.backend);
+  const { tf, loadGraphModel } = await useBackend(plan.backend);
   const total = plan.runs.reduce((sum, run) => sum + run.frames, 0);
   let done = 0;
   const onFrame = () => {
@@ -80,7 +64,7 @@ async function main(planFile) {
       loaded = { bundle: run.bundle, model: await loadGraphModel(ioHandler(bundle)), graph: bundle.settings.graph };
     }
     const inputs = readFloats(run.inputs, run.frames * loaded.graph.n_inputs);
-    writeFileSync(run.controls, runSequence(loaded.model, loaded.graph, inputs, run.frames, onFrame));
+    writeFileSync(run.controls, runSequence(tf, loaded, inputs, { frames: run.frames, onFrame }));
   }
   loaded.model?.dispose();
   const leaked = tf.memory().numTensors - before;
