@@ -1,0 +1,57 @@
+"""The Beam engine that extracts features: the one that the configuration names, or threads of this process."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.runners.runner import create_runner
+
+from tinytimbre.errors import TinyTimbreError
+
+
+def beam_arguments(given: Sequence[str], *, jobs: int) -> list[str]:
+    """Arguments of Beam; where `given` names no runner, they come behind those of the in-process one.
+
+    Beam's own default would try to download another runner first. Threads suffice: resampling, pitch tracking and
+    transforms release the interpreter's lock.
+
+    Args:
+        given: of the configuration, each ``--name`` or ``--name=value``.
+        jobs: threads.
+    """
+    if any(argument.startswith("--runner=") for argument in given):
+        return list(given)
+    return ["--runner=FnApiRunner", "--direct_running_mode=multi_threading", f"--direct_num_workers={jobs}", *given]
+
+
+@contextlib.contextmanager
+def running(arguments: Sequence[str]) -> Iterator[beam.Pipeline]:
+    """A pipeline that runs when it is left.
+
+    Raises:
+        TinyTimbreError: Beam has no such runner, it is not installed, or its cluster does not answer.
+    """
+    options = PipelineOptions(list(arguments))
+    name = options.view_as(StandardOptions).runner
+    try:
+        runner = create_runner(name)
+    except (ImportError, AttributeError, ValueError) as error:  # Beam's Dask runner without Dask: the second
+        raise TinyTimbreError(
+            "the runner that `beam` names must be one of Beam's, and installed",
+            got=f"--runner={name}: {error}"[:300],
+            remedy="correct the name, or install what it needs, such as tinytimbre[dask]",
+        ) from error
+    try:
+        with beam.Pipeline(runner=runner, options=options) as pipeline:
+            yield pipeline
+    except OSError as error:
+        if error.errno is not None:  # that of a file
+            raise
+        raise TinyTimbreError(
+            "the engine that `beam` names must answer",
+            got=f"--runner={name}: {error}"[:300],
+            remedy="start it, or correct its address; what is extracted is kept",
+        ) from error
