@@ -136,7 +136,7 @@ def _rung(account: RungAccount, store: TrialStore) -> RungCosts:
     weights = [_bytes(store, trial_id, f"weights-{account.rung}.npz") for trial_id, _ in done]
     return RungCosts(
         training_secs=share * np.array([result.train_seconds for _, result in done]),
-        overhead_secs=sum(account.seconds[part] for part in PER_TRIAL) / len(account.trial_ids),
+        overhead_secs=sum(account.seconds.get(part, 0.0) for part in PER_TRIAL) / len(account.trial_ids),
         checkpoint_bytes=np.array(checkpoints, float),
         weights_bytes=np.array(weights, float),
     )

@@ -9,6 +9,9 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.runner import create_runner
 
+from components.feature_extractor.store import FeatureStore
+from components.feature_extractor.transforms import Extract
+from tinytimbre.audio.recording import Recording
 from tinytimbre.errors import TinyTimbreError
 
 
@@ -25,6 +28,29 @@ def beam_arguments(given: Sequence[str], *, jobs: int) -> list[str]:
     if any(argument.startswith("--runner=") for argument in given):
         return list(given)
     return ["--runner=FnApiRunner", "--direct_running_mode=multi_threading", f"--direct_num_workers={jobs}", *given]
+
+
+def extract(recordings: Sequence[Recording], *, store: FeatureStore, arguments: Sequence[str]) -> None:
+    """Has the features of recordings in the store, whose audio must be there.
+
+    Between processes travel descriptions of recordings, not audio: memory holds one recording per worker however many
+    there are.
+
+    Args:
+        recordings: to be done.
+        store: in a folder that all workers reach.
+        arguments: of Beam.
+
+    Raises:
+        TinyTimbreError: see `running`; or what reading a recording says.
+    """
+    with running(arguments) as pipeline:
+        _ = (
+            pipeline
+            | "Recordings" >> beam.Create(recordings)
+            | "Spread" >> beam.Reshuffle()
+            | "Extract" >> beam.ParDo(Extract(store))
+        )
 
 
 @contextlib.contextmanager

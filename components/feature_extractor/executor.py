@@ -11,13 +11,11 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import apache_beam as beam
 from tfx.dsl.components.base.base_executor import BaseExecutor
 
 from components.channels import Artifacts, folder, only
-from components.feature_extractor.engine import beam_arguments, running
+from components.feature_extractor.engine import beam_arguments, extract
 from components.feature_extractor.store import FeatureStore
-from components.feature_extractor.transforms import Extract
 from components.resources import beam_flags, jobs
 from tinytimbre.audio.recording import Recording, RecordingSet
 from tinytimbre.config import config_from_json
@@ -56,23 +54,12 @@ class Executor(BaseExecutor):
 
 
 def _extract(recordings: Sequence[Recording], *, recordings_dir: pathlib.Path, store: FeatureStore) -> None:
-    """Has the features of all recordings in the store.
-
-    Between processes travel descriptions of recordings, not audio: memory holds one recording per worker however many
-    there are.
-    """
+    """Has the features of all recordings in the store; no engine is started where they are there already."""
     missing = [recording for recording in recordings if not store.path(recording).is_file()]
-    if not missing:
-        return
     for recording in missing:
         store.keep_audio(recording, recordings_dir=recordings_dir)
-    with running(beam_arguments(beam_flags(), jobs=jobs())) as pipeline:
-        _ = (
-            pipeline
-            | "Recordings" >> beam.Create(missing)
-            | "Spread" >> beam.Reshuffle()
-            | "Extract" >> beam.ParDo(Extract(store))
-        )
+    if missing:
+        extract(missing, store=store, arguments=beam_arguments(beam_flags(), jobs=jobs()))
 
 
 def _write(recordings: Sequence[Recording], *, features_dir: pathlib.Path, store: FeatureStore) -> None:

@@ -16,7 +16,8 @@ import pytest
 from bench import NOTES, Bench, Finished
 from distributed import Client
 
-from benchmarks.processes import session
+from benchmarks.dask_cluster import DASK_RUNNER as DASK
+from benchmarks.dask_cluster import dask_cluster
 from components.feature_extractor.engine import beam_arguments, running
 from components.feature_extractor.store import FeatureStore
 from components.feature_extractor.transforms import Extract
@@ -24,8 +25,6 @@ from components.resources import BEAM_VARIABLE, surroundings
 from tinytimbre.audio.recording import RecordingSet
 from tinytimbre.errors import TinyTimbreError
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-DASK = "--runner=apache_beam.runners.dask.dask_runner.DaskRunner"
 PROCESSES = ["--direct_running_mode=multi_processing", "--direct_num_workers=2"]
 
 
@@ -81,26 +80,10 @@ def watched_children(word: str) -> Iterator[set[int]]:
         watcher.join()
 
 
-@contextlib.contextmanager
-def dask_cluster(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A scheduler and two workers, each a process as on machines of their own; gives the file that names them."""
-    file = folder / "scheduler.json"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder)}
-    common = ["--no-dashboard", "--scheduler-file", str(file)]
-    scheduler = ["dask_scheduler", "--host", "127.0.0.1", "--port", "0", *common]
-    worker = ["dask_worker", "--nthreads", "1", "--no-nanny", *common]
-    with contextlib.ExitStack() as stack:
-        for arguments in (scheduler, worker, worker):
-            command = [sys.executable, "-m", f"distributed.cli.{arguments[0]}", *arguments[1:]]
-            stack.enter_context(session(command, log=folder / "dask.log", env=environment, cwd=folder))
-        yield file
-
-
 def test_a_dask_cluster_extracts_the_same(
     finished: Finished, by_threads: dict[str, bytes], tmp_path: pathlib.Path
 ) -> None:
-    with dask_cluster(tmp_path) as file, Client(scheduler_file=str(file), timeout=300) as client:
-        client.wait_for_workers(2, timeout=300)
+    with dask_cluster(tmp_path, workers=2) as file, Client(scheduler_file=str(file), timeout=300) as client:
         # Unless told how many parts, Beam makes one of 128 recordings: only one worker would work.
         flags = [DASK, f"--dask_scheduler_file={file}", f"--dask_npartitions={NOTES}"]
         assert extracted(finished, tmp_path / "bench", *flags) == by_threads

@@ -20,7 +20,9 @@ from instruments import make_recordings
 from local_sweep import ROOT, SMOKE, Sweep, command, environment, published, tinytimbre, values
 from nbclient import NotebookClient
 
+from benchmarks import scaling
 from benchmarks.comparison import compare, snapshot
+from benchmarks.scaling_costs import read_costs
 from pipelines.workspace import Workspace
 from tinytimbre.config import load_config
 from tinytimbre.report.tables import METRIC_COLUMNS
@@ -85,6 +87,20 @@ def test_a_sweep_can_be_compared_bit_for_bit(sweep: Sweep) -> None:
     assert {"model.json", "weights.bin", "settings.json"} <= {name.split("/")[-1] for name in found["exported bundles"]}
     assert "reed/card.md" in found["published files"]
     assert any(array.size > 1 for array in found["weights"].values() if not isinstance(array, (str, bytes)))
+
+
+def test_costs_of_a_larger_sweep_are_read_from_this_one(sweep: Sweep, capsys: pytest.CaptureFixture[str]) -> None:
+    costs = read_costs(Workspace(sweep.workspace))
+    assert [len(rung.training_secs) for rung in costs.rungs] == [8, 4]
+    assert all((rung.training_secs > 0).all() and rung.overhead_secs > 0 for rung in costs.rungs)
+    weights = {path.stat().st_size for path in (sweep.workspace / "trials").glob("*/weights-1.npz")}
+    assert set(costs.rungs[1].weights_bytes) == weights
+    assert min(costs.start_secs, costs.features_secs, costs.finalist_secs) > 0
+    options = ["--instruments", "20", "--configurations", "12", "--draws", "2"]
+    assert scaling.main(["--workspace", str(sweep.workspace), *options]) == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert [row["instruments_a_run"] for row in told["fleets"]] == [1, 10]
+    assert scaling.main(["--workspace", str(sweep.workspace / "absent")]) == 2
 
 
 def test_the_tables_hold_every_trial_and_candidate(sweep: Sweep) -> None:

@@ -15,6 +15,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2 as pb
 from tfx.orchestration.kubeflow.v2 import compiler_utils
 from tfx.utils import import_utils
 
+from benchmarks.kubeflow import sizes
 from components.resources import BEAM_VARIABLE, surroundings
 from pipelines.cli import main
 from pipelines.kubeflow.compiler import MAX_BYTES, MAX_TASKS, CompiledPipeline, check_image, compile_pipeline
@@ -207,6 +208,12 @@ def test_thousands_of_trials_compile_into_as_little(method: str, compiled: Compi
     large = compile_pipeline(config, image=IMAGE, shards=3)
     assert large.n_tasks == compiled.n_tasks <= MAX_TASKS
     assert len(large.to_yaml()) < min(MAX_BYTES, len(compiled.to_yaml()) + 4_000)
+
+
+def test_the_benchmark_tells_the_sizes_of_such_files(compiled: CompiledPipeline) -> None:
+    rows = list(sizes(SMOKE, shards=3))
+    assert [(row["trials"], row["tasks"]) for row in rows] == [(n, compiled.n_tasks) for n in (32, 243, 5_000)]
+    assert max(row["bytes"] for row in rows) - min(row["bytes"] for row in rows) < 100
 
 
 def test_a_configuration_that_no_argument_can_hold_is_refused() -> None:

@@ -9,6 +9,7 @@ import pytest
 from local_sweep import Sweep, published, values
 
 from benchmarks.comparison import files_of
+from benchmarks.kubeflow import beside
 from benchmarks.kubeflow_run import RUN_LOG, complete, started
 from benchmarks.simulated_kubeflow import SimulatedRun
 from components.trial_results import load_results, load_survivors
@@ -64,6 +65,8 @@ def test_the_compiled_file_ends_with_the_models_of_the_local_run(sweep: Sweep, t
     assert {name: path.name for name, path in ours.items()} == {name: path.name for name, path in theirs.items()}
     for instrument, path in ours.items():
         assert files_of(path) == files_of(theirs[instrument])
+    rows = list(beside(sweep.workspace / "models", tmp_path / "volume" / "models"))
+    assert [(row["instrument"], row["different"]) for row in rows] == [("flue", []), ("reed", [])]
     assert f"{INTERRUPTED}: exit code 0" in (logs / RUN_LOG).read_text()
 
 
