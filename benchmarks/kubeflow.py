@@ -92,8 +92,10 @@ def beside(local: pathlib.Path, kubeflow: pathlib.Path) -> Iterator[dict[str, An
 
 def _latest(found: Mapping[str, Any] | None) -> dict[str, Any]:
     """The latest version of an instrument; empty where it has none."""
-    versions = found["versions"] if found else []
-    return next((dict(version) for version in versions if version["version"] == found["latest"]), {})  # type: ignore[index]
+    if found is None:
+        return {}
+    (latest,) = [version for version in found["versions"] if version["version"] == found["latest"]]
+    return dict(latest)
 
 
 def _told(row: Mapping[str, Any]) -> Iterator[str]:
