@@ -86,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recordings", type=pathlib.Path)
     parser.add_argument("--jobs", type=positive_int, default=2, help="workers to compare with one")
-    parser.add_argument("--minutes", type=positive_float, default=30.0, help="of audio")
+    parser.add_argument("--minutes", type=positive_float, default=60.0, help="of audio")
     parser.add_argument("--engine", nargs="+", choices=ENGINES, default=ENGINES)
     args = parser.parse_args(argv)
     return exit_code(lambda: _measure(args))

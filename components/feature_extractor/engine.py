@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
-from apache_beam.runners.runner import create_runner
+from apache_beam.runners.runner import PipelineResult, create_runner
 
 from components.feature_extractor.store import FeatureStore
 from components.feature_extractor.transforms import Extract
@@ -73,6 +73,7 @@ def running(arguments: Sequence[str]) -> Iterator[beam.Pipeline]:
     try:
         with beam.Pipeline(runner=runner, options=options) as pipeline:
             yield pipeline
+        _disconnect(pipeline.result)
     except OSError as error:
         if error.errno is not None:  # that of a file
             raise
@@ -81,3 +82,10 @@ def running(arguments: Sequence[str]) -> Iterator[beam.Pipeline]:
             got=f"--runner={name}: {error}"[:300],
             remedy="start it, or correct its address; what is extracted is kept",
         ) from error
+
+
+def _disconnect(result: PipelineResult) -> None:
+    """Beam's Dask runner leaves its client open, which would look for a cluster that has gone."""
+    client = getattr(result, "client", None)
+    if client is not None:
+        client.close()

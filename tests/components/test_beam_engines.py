@@ -90,6 +90,8 @@ def test_a_dask_cluster_extracts_the_same(
         executed = client.run(lambda dask_worker: dask_worker.state.executed_count)
         assert len(executed) == 2
         assert all(count > 0 for count in executed.values())
+        connected = client.run_on_scheduler(lambda dask_scheduler: list(dask_scheduler.clients))
+        assert [name for name in connected if name.startswith("Client-")] == [client.id]
 
 
 def test_a_cluster_that_does_not_answer_is_said_without_traceback() -> None:
