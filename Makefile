@@ -11,7 +11,7 @@ export TF_USE_LEGACY_KERAS := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: install demo test lint typecheck unit e2e web bench-features bench-training bench-memory bench-kills bench-search \
-  bench-gates bench-web lock clean
+  bench-scaling bench-kubeflow bench-gates bench-web lock clean
 
 install: $(VENV)/.installed
 
@@ -52,7 +52,7 @@ e2e: install
 RECORDINGS ?= $(DEMO_RECORDINGS)
 JOBS ?= 2
 bench-features: install
-	$(BIN)/python benchmarks/features.py $(RECORDINGS) --jobs $(JOBS)
+	$(BIN)/python -m benchmarks.features $(RECORDINGS) --jobs $(JOBS) $(ARGS)
 
 bench-training: install
 	$(BIN)/python -m benchmarks.training
@@ -67,6 +67,13 @@ bench-kills: install
 SWEPT ?= workspaces/full
 bench-search: install
 	$(BIN)/python -m benchmarks.search $(CONFIG) $(SWEPT) --instrument $(INSTRUMENT) $(ARGS)
+
+# In a workspace where a sweep has run undisturbed.
+bench-scaling: install
+	$(BIN)/python -m benchmarks.scaling --workspace $(SWEPT) $(ARGS)
+
+bench-kubeflow: install
+	$(BIN)/python -m benchmarks.kubeflow $(CONFIG) $(RECORDINGS) $(ARGS)
 
 bench-memory: install
 	$(BIN)/python benchmarks/memory.py

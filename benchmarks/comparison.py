@@ -61,7 +61,7 @@ def snapshot(workspace: Workspace) -> Snapshot:
     published = {
         f"{instrument}/{name}": content
         for instrument, path in found.published.items()
-        for name, content in _files(pathlib.Path(path)).items()
+        for name, content in files_of(pathlib.Path(path)).items()
     }
     return {
         "chosen models": {name: str(verdict.chosen) for name, verdict in tables.verdicts.items()},
@@ -70,7 +70,7 @@ def snapshot(workspace: Workspace) -> Snapshot:
         "weights": dict(_weights(plan, store)),
         "quality, per model": dict(_numbers(tables.candidates, ("candidate_id",), _candidate_numbers())),
         "quality, per clip": dict(_clips(tables)),
-        "exported bundles": _files(found.sweep.models_dir),
+        "exported bundles": files_of(found.sweep.models_dir),
         "published files": published,
     }
 
@@ -183,7 +183,8 @@ def _numbers(table: pd.DataFrame, keys: tuple[str, ...], columns: tuple[str, ...
         yield from ((f"{name} {column}", np.array(row[column], float)) for column in columns)
 
 
-def _files(folder: pathlib.Path) -> dict[str, Value]:
+def files_of(folder: pathlib.Path) -> dict[str, Value]:
+    """Path within the folder → content."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
     }

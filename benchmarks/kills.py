@@ -171,7 +171,7 @@ def _run(sweep: Sweep, workspace: Workspace, *, lifetime_secs: float, label: str
     """
     log = sweep.folder / f"{workspace.root.name}.log"
     started = time.monotonic()
-    with session(sweep.command(workspace), log=log, env=_environment()) as running:
+    with session(sweep.command(workspace), log=log, env=environment()) as running:
         while (left := lifetime_secs - (time.monotonic() - started)) > 0:
             code = running.wait(timeout_secs=min(left, SAY_EVERY_SECS))
             if code is not None:
@@ -181,7 +181,8 @@ def _run(sweep: Sweep, workspace: Workspace, *, lifetime_secs: float, label: str
         return None, running.kill_group(), len(running.survivors())
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """As this program's, with the repository's packages."""
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 

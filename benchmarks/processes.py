@@ -49,18 +49,21 @@ class Session:
 
 
 @contextlib.contextmanager
-def session(command: Sequence[str], *, log: pathlib.Path, env: dict[str, str]) -> Iterator[Session]:
+def session(
+    command: Sequence[str], *, log: pathlib.Path, env: dict[str, str], cwd: pathlib.Path | None = None
+) -> Iterator[Session]:
     """Starts a command; on leaving, whatever is left of its session is killed.
 
     Args:
         command: program and arguments.
         log: what it writes is appended to this file.
         env: its environment.
+        cwd: where it starts; here, if None.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=env,
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=env, cwd=cwd,
             start_new_session=True, preexec_fn=_end_with_parent,
         )  # fmt: skip
     running = Session(process)

@@ -21,7 +21,7 @@ def scoped(config: SweepConfig, *sections: str) -> str:
     """JSON of the configuration with only `sections` kept; `tinytimbre.config.config_from_json` reads it."""
     kept = {section: getattr(config, section) for section in sections}
     config = SweepConfig(**{"name": NO_NAME, "search": NO_SEARCH, **kept})
-    return config.model_dump_json(exclude={"kubeflow"})  # about pods, not about results
+    return config.model_dump_json(exclude={"kubeflow", "beam"})  # where it runs, not what comes out
 
 
 def configuration(exec_properties: Mapping[str, Any]) -> SweepConfig:

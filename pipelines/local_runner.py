@@ -6,11 +6,11 @@ import contextlib
 import os
 import pathlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 
-from components.resources import JOBS_VARIABLE
+from components.resources import surroundings
 from pipelines.database import tidy
 from pipelines.failures import as_user_error
 from pipelines.lineage import History
@@ -59,11 +59,10 @@ def run_locally(
         ),
         recordings_digest=recordings_digest,
         shards=shards,
-        beam_args=beam_args(jobs),
         browser=find_chromium() is not None,
     )
     tidy(workspace.metadata, artifacts=workspace.artifacts)
-    with _surroundings(jobs):
+    with _surroundings(jobs=jobs, beam=config.beam):
         try:
             LocalDagRunner().run(pipeline)
         except Exception as error:
@@ -76,27 +75,22 @@ def run_locally(
     return history
 
 
-def beam_args(jobs: int) -> list[str]:
-    """Beam's in-process runner by name: its DirectRunner would try to download another one first.
-
-    Threads suffice: resampling, pitch tracking and transforms release the interpreter's lock.
-    """
-    return ["--runner=FnApiRunner", "--direct_running_mode=multi_threading", f"--direct_num_workers={jobs}"]
-
-
 @contextlib.contextmanager
-def _surroundings(jobs: int) -> Iterator[None]:
+def _surroundings(*, jobs: int, beam: Sequence[str]) -> Iterator[None]:
     """Sets what the executors read; TFX would parse our command line as its own."""
-    arguments, before = sys.argv, os.environ.get(JOBS_VARIABLE)
-    sys.argv, os.environ[JOBS_VARIABLE] = arguments[:1], str(jobs)
+    variables = surroundings(jobs=jobs, beam=beam)
+    arguments, before = sys.argv, {name: os.environ.get(name) for name in variables}
+    sys.argv = arguments[:1]
+    os.environ.update(variables)
     try:
         yield
     finally:
         sys.argv = arguments
-        if before is None:
-            del os.environ[JOBS_VARIABLE]
-        else:
-            os.environ[JOBS_VARIABLE] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _check(history: History) -> None:

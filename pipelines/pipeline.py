@@ -1,6 +1,6 @@
 """The pipeline, wired once for every runner.
 
-    pipeline = create_pipeline(config, places=places, recordings_digest=digest, shards=1, beam_args=[...])
+    pipeline = create_pipeline(config, places=places, recordings_digest=digest, shards=1)
 
 Successive halving is a chain of stages: per rung the shards of SweepTrainer, then a RungPromoter. Where distillation is
 on, a StudentPlanner and one more such stage follow.
@@ -64,7 +64,6 @@ def create_pipeline(
     places: Places,
     recordings_digest: str | RuntimeParameter,
     shards: int = 1,
-    beam_args: Sequence[str] = (),
     budget_scale: RuntimeParameter | None = None,
     browser: bool = True,
 ) -> Pipeline:
@@ -75,7 +74,6 @@ def create_pipeline(
         places: where everything lies.
         recordings_digest: changes when the recordings do.
         shards: nodes per rung.
-        beam_args: of the components that run on Beam.
         budget_scale: multiplies the steps of every rung; None where the configuration alone says how many.
         browser: whether exported models can be expected to meet a browser where they are evaluated.
 
@@ -117,7 +115,6 @@ def create_pipeline(
         components=[recordings, features, planner, *rungs, *students, *tail],
         enable_cache=True,
         metadata_connection_config=metadata,
-        beam_pipeline_args=list(beam_args),
     )
 
 

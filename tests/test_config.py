@@ -204,3 +204,26 @@ def test_a_scaled_budget_still_grows(
 def test_a_scale_that_is_none_is_refused(tmp_path: pathlib.Path, scale: float) -> None:
     with pytest.raises(TinyTimbreError, match="positive number"):
         load_config(written(tmp_path, "")).with_budget_scaled(scale)
+
+
+def test_flags_of_beam_are_taken_as_they_are(tmp_path: pathlib.Path) -> None:
+    flags = ["--runner=FlinkRunner", "--flink_master=flink:8081", "--environment_options=a=b,c=d", "--no_flag"]
+    assert load_config(written(tmp_path, "", beam=flags)).beam == tuple(flags)
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("runner=FlinkRunner", "one text, --name or --name=value"),
+        ("--runner FlinkRunner", "one text, --name or --name=value"),
+        ("-runner=x", "one text, --name or --name=value"),
+        ("--runner=", "one text, --name or --name=value"),
+        ("--runner=DirectRunner", "would try to download"),
+        ("--runner=direct", "would try to download"),
+        ("--runner=apache_beam.runners.direct.SwitchingDirectRunner", "would try to download"),
+    ],
+)
+def test_flags_that_are_none_or_download_are_refused(tmp_path: pathlib.Path, flag: str, message: str) -> None:
+    with pytest.raises(TinyTimbreError, match=message) as caught:
+        load_config(written(tmp_path, "", beam=["--job_name=x", flag]))
+    assert "beam" in caught.value.got

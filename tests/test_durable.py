@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from tinytimbre.durable import replacing, sync, write_whole
+from tinytimbre.durable import link_or_copy, replacing, sync, write_whole
 
 
 def test_a_file_is_replaced_and_nothing_is_left_beside_it(tmp_path: pathlib.Path) -> None:
@@ -32,6 +32,22 @@ def test_two_writers_of_one_file_do_not_meet(tmp_path: pathlib.Path) -> None:
         assert path.read_bytes() == b"second, longer"
     assert path.read_bytes() == b"first"
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_file_at_two_places_is_one_or_a_whole_copy(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(b"sound")
+    link_or_copy(source, tmp_path / "new" / "linked")
+    assert (tmp_path / "new" / "linked").samefile(source)
+
+    def another_file_system(*_: object) -> None:
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+
+    monkeypatch.setattr(os, "link", another_file_system)
+    link_or_copy(source, tmp_path / "new" / "copied")
+    assert (tmp_path / "new" / "copied").read_bytes() == b"sound"
+    assert not (tmp_path / "new" / "copied").samefile(source)
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["copied", "linked"]
 
 
 def test_the_usual_permissions_apply(tmp_path: pathlib.Path) -> None:

@@ -20,6 +20,7 @@ import pydantic
 import yaml
 
 from tinytimbre import ignored_settings
+from tinytimbre.beam_config import BeamFlags
 from tinytimbre.errors import TinyTimbreError
 from tinytimbre.kubeflow_config import KubeflowConfig
 from tinytimbre.section import Section
@@ -259,6 +260,7 @@ class SweepConfig(Section):
     gates: GateConfig = GateConfig()
     export: ExportConfig = ExportConfig()
     kubeflow: KubeflowConfig = KubeflowConfig()
+    beam: BeamFlags = pydantic.Field((), description="such as --runner=DaskRunner; default: threads of this process")
 
     @property
     def hop(self) -> int:

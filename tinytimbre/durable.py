@@ -10,8 +10,10 @@ Content is written beside its place, brought to the disk, and renamed: a reader 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import pathlib
+import shutil
 import uuid
 from collections.abc import Iterator
 
@@ -39,6 +41,22 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def link_or_copy(source: pathlib.Path, target: pathlib.Path) -> None:
+    """Puts a file at another place too, without a second copy where the file system can; its folder is made.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise
+        with replacing(target) as partial:
+            shutil.copyfile(source, partial)
 
 
 def sync(path: pathlib.Path) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tfx.dsl.components.base.base_beam_component import BaseBeamComponent
-from tfx.dsl.components.base.executor_spec import BeamExecutorSpec
+from tfx.dsl.components.base.base_component import BaseComponent
+from tfx.dsl.components.base.executor_spec import ExecutorClassSpec
 from tfx.types.channel import BaseChannel, Channel
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
@@ -26,7 +26,7 @@ class FeatureExtractorSpec(ComponentSpec):
     OUTPUTS = {"features": ChannelParameter(type=Features)}  # noqa: RUF012
 
 
-class FeatureExtractor(BaseBeamComponent):
+class FeatureExtractor(BaseComponent):
     """Extracts the control features of every accepted recording, in parallel over recordings.
 
     Inputs:
@@ -37,10 +37,10 @@ class FeatureExtractor(BaseBeamComponent):
     """
 
     SPEC_CLASS = FeatureExtractorSpec
-    EXECUTOR_SPEC = BeamExecutorSpec(Executor)
+    EXECUTOR_SPEC = ExecutorClassSpec(Executor)
 
     def __init__(self, *, recordings: BaseChannel, cache: str, config: SweepConfig) -> None:
-        """Builds the node; `cache` is a directory, shared by all Beam workers, that outlives runs."""
+        """Builds the node; `cache` is a directory that all workers of the Beam engine reach; it outlives runs."""
         super().__init__(
             FeatureExtractorSpec(
                 recordings=recordings,

@@ -1,7 +1,9 @@
-"""Runs the Beam pipeline, then writes the index and the statistics."""
+"""Extracts through Beam, then writes the files of the artifact."""
 
 from __future__ import annotations
 
+import collections
+import concurrent.futures
 import contextlib
 import json
 import pathlib
@@ -9,22 +11,26 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import apache_beam as beam
-from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
+from tfx.dsl.components.base.base_executor import BaseExecutor
 
 from components.channels import Artifacts, folder, only
+from components.feature_extractor.engine import beam_arguments, extract
 from components.feature_extractor.store import FeatureStore
-from components.feature_extractor.transforms import Extract, WriteShard
+from components.resources import beam_flags, jobs
 from tinytimbre.audio.recording import Recording, RecordingSet
 from tinytimbre.config import config_from_json
 from tinytimbre.features.artifact import index_features, save_index, save_statistics
+from tinytimbre.features.examples import write_split
 from tinytimbre.progress import ProgressEvent, report
 
 POLL_SECS = 0.5
 
 
-class Executor(BaseBeamExecutor):
-    """`Recordings` → `Features`."""
+class Executor(BaseExecutor):
+    """`Recordings` → `Features`.
+
+    TFX would hand Beam's arguments to a BaseBeamExecutor, but make them part of the cache key.
+    """
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Mapping[str, Any]) -> None:  # noqa: N802
         """Extracts the features of every accepted recording."""
@@ -34,7 +40,8 @@ class Executor(BaseBeamExecutor):
         rate = recordings.sample_rate_hz
         store = FeatureStore(exec_properties["cache"], sample_rate_hz=rate, config=config.features)
         with _progress(store, recordings.accepted()):
-            self._run(recordings.accepted(), source=source, output=output, store=store)
+            _extract(recordings.accepted(), recordings_dir=source, store=store)
+        _write(recordings.accepted(), features_dir=output, store=store)
         pairs = {
             name: [(r.recording_id, str(r.split)) for r in recordings.accepted(name)] for name in recordings.instruments
         }
@@ -45,18 +52,28 @@ class Executor(BaseBeamExecutor):
         artifact.set_string_custom_property("fingerprints", json.dumps(index.fingerprints, sort_keys=True))
         artifact.set_int_custom_property("takes", len(recordings.accepted()))
 
-    def _run(
-        self, recordings: Sequence[Recording], *, source: pathlib.Path, output: pathlib.Path, store: FeatureStore
-    ) -> None:
-        with self._make_beam_pipeline() as pipeline:
-            (
-                pipeline
-                | "Recordings" >> beam.Create(recordings)
-                | "Spread" >> beam.Reshuffle()
-                | "Extract" >> beam.ParDo(Extract(recordings_dir=str(source), store=store))
-                | "Group" >> beam.GroupByKey()
-                | "Write" >> beam.ParDo(WriteShard(features_dir=str(output), store=store))
-            )
+
+def _extract(recordings: Sequence[Recording], *, recordings_dir: pathlib.Path, store: FeatureStore) -> None:
+    """Has the features of all recordings in the store; no engine is started where they are there already."""
+    missing = [recording for recording in recordings if not store.path(recording).is_file()]
+    for recording in missing:
+        store.keep_audio(recording, recordings_dir=recordings_dir)
+    if missing:
+        extract(missing, store=store, arguments=beam_arguments(beam_flags(), jobs=jobs()))
+
+
+def _write(recordings: Sequence[Recording], *, features_dir: pathlib.Path, store: FeatureStore) -> None:
+    """One file per split and instrument, recordings by id; here, since no other machine may see the artifact."""
+    groups = collections.defaultdict(list)
+    for recording in sorted(recordings, key=lambda recording: recording.recording_id):
+        groups[str(recording.split), recording.instrument].append(recording)
+
+    def write(split: str, group: Sequence[Recording]) -> None:
+        write_split(map(store.read, group), features_dir=features_dir, split=split)
+
+    with concurrent.futures.ThreadPoolExecutor(jobs()) as threads:
+        for done in [threads.submit(write, split, group) for (split, _), group in groups.items()]:
+            done.result()
 
 
 @contextlib.contextmanager

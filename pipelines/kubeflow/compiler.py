@@ -22,12 +22,11 @@ from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import KubeflowV2DagRu
 from tfx.orchestration.pipeline import Pipeline
 
 from components.channels import MAX_SHARDS
-from components.resources import JOBS_VARIABLE
+from components.resources import surroundings
 from components.scope import BUDGET_SCALE
 from pipelines.estimate import PIPELINE_BYTES, largest_group
 from pipelines.kubeflow.names import renamed
 from pipelines.kubeflow.platform import platform_document
-from pipelines.local_runner import beam_args
 from pipelines.pipeline import Places, create_pipeline
 from tinytimbre.config import TUNED_BITS, SweepConfig
 from tinytimbre.errors import TinyTimbreError
@@ -94,7 +93,7 @@ def compile_pipeline(config: SweepConfig, *, image: str, shards: int) -> Compile
         budget_scale=RuntimeParameter(BUDGET_SCALE, ptype=float, default=1.0),
     )
     _check_tasks(pipeline, shards=shards)
-    spec = renamed(_specification(pipeline, image=image, kubeflow=config.kubeflow))
+    spec = renamed(_specification(pipeline, image=image, config=config))
     platform = platform_document(list(spec["deploymentSpec"]["executors"]), config=config.kubeflow)
     compiled = CompiledPipeline(pipeline=spec, platform=platform)
     _check_size(compiled)
@@ -137,16 +136,16 @@ def _places(kubeflow: KubeflowConfig) -> Places:
     )
 
 
-def _specification(pipeline: Pipeline, *, image: str, kubeflow: KubeflowConfig) -> dict[str, Any]:
+def _specification(pipeline: Pipeline, *, image: str, config: SweepConfig) -> dict[str, Any]:
     """What TFX compiles, in proto's JSON, and what it leaves out; names are still those of TFX."""
-    pods = {component.id: _pod(component, kubeflow) for component in pipeline.components}
+    pods = {component.id: _pod(component, config.kubeflow) for component in pipeline.components}
     for component in pipeline.components:
         _equip(component, pods[component.id])
     runner = KubeflowV2DagRunnerConfig(default_image=image, default_commands=COMMAND, use_pipeline_spec_2_1=True)
     spec: dict[str, Any] = KubeflowV2DagRunner(runner).run(pipeline, write_out=False)["pipelineSpec"]
     for task, body in spec["root"]["dag"]["tasks"].items():
-        _complete(body, spec["deploymentSpec"]["executors"][f"{task}_executor"], pods[task], kubeflow)
-    _explain_parameters(spec, kubeflow)
+        _complete(body, spec["deploymentSpec"]["executors"][f"{task}_executor"], pods[task], config)
+    _explain_parameters(spec, config.kubeflow)
     return spec
 
 
@@ -165,18 +164,18 @@ def _equip(component: BaseComponent, pod: PodConfig) -> None:
     if pod.accelerator:
         resources.accelerator.type, resources.accelerator.count = pod.accelerator, pod.accelerators
     component.with_platform_config(resources)
-    if hasattr(component, "with_beam_pipeline_args"):
-        component.with_beam_pipeline_args(beam_args(pod.cpus))
 
 
-def _complete(task: dict[str, Any], executor: dict[str, Any], pod: PodConfig, kubeflow: KubeflowConfig) -> None:
+def _complete(task: dict[str, Any], executor: dict[str, Any], pod: PodConfig, config: SweepConfig) -> None:
     """What TFX leaves out of a task and its executor.
 
-    Within a container the processors of the whole machine are visible, so the number of processes is said.
+    Within a container the processors of the whole machine are visible, so the number of processes is said. Kubeflow's
+    cache keys hold the arguments of a container, not its environment.
     """
-    executor["container"]["env"] = [{"name": JOBS_VARIABLE, "value": str(pod.cpus)}]
-    if kubeflow.retries:
-        task["retryPolicy"] = {"maxRetryCount": kubeflow.retries, "backoffDuration": "30s", "backoffFactor": 2}
+    environment = surroundings(jobs=pod.cpus, beam=config.beam)
+    executor["container"]["env"] = [{"name": name, "value": value} for name, value in environment.items()]
+    if config.kubeflow.retries:
+        task["retryPolicy"] = {"maxRetryCount": config.kubeflow.retries, "backoffDuration": "30s", "backoffFactor": 2}
 
 
 def _explain_parameters(spec: dict[str, Any], kubeflow: KubeflowConfig) -> None:

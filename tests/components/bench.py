@@ -49,18 +49,12 @@ class Bench:
         for key, artifact in outputs.items():
             artifact.uri = str(self.folder / "artifacts" / node / key / str(self.runs))
             pathlib.Path(artifact.uri).mkdir(parents=True)
-        self._executor(component).Do(
+        component.executor_spec.executor_class(BaseExecutor.Context()).Do(
             {key: [artifact] for key, artifact in inputs.items()},
             {key: [artifact] for key, artifact in outputs.items()},
             dict(component.exec_properties),
         )
         return outputs
-
-    def _executor(self, component: BaseComponent) -> BaseExecutor:
-        kind = component.executor_spec.executor_class
-        if not hasattr(kind, "_make_beam_pipeline"):
-            return kind(BaseExecutor.Context())
-        return kind(kind.Context(beam_pipeline_args=["--runner=FnApiRunner"]))
 
 
 @dataclasses.dataclass(frozen=True)

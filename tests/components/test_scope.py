@@ -31,7 +31,9 @@ def test_other_sections_do_not_reach_its_cache_key() -> None:
     strict = _config(gates=GateConfig(loudness_db=0.01))
     assert scoped(_config(), "training") == scoped(strict, "training")
     assert scoped(_config(), "gates") != scoped(strict, "gates")
-    assert "kubeflow" not in json.loads(scoped(_config(), "training"))
+    elsewhere = _config(beam=["--runner=FlinkRunner"], kubeflow={"retries": 9})
+    assert scoped(_config(), "training") == scoped(elsewhere, "training")
+    assert not {"kubeflow", "beam"} & set(json.loads(scoped(_config(), "training")))
 
 
 def test_a_run_may_scale_the_budget_of_its_configuration() -> None:

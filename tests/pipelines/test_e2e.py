@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import os
 import pathlib
 import re
 import signal
@@ -21,59 +19,19 @@ import pytest
 import soundfile
 import yaml
 from instruments import make_recordings
+from local_sweep import ROOT, SMOKE, Sweep, command, environment, published, tinytimbre, values
 from nbclient import NotebookClient
 
+from benchmarks import scaling
 from benchmarks.comparison import compare, snapshot
+from benchmarks.scaling_costs import read_costs
 from pipelines.workspace import Workspace
 from tinytimbre.config import load_config
 from tinytimbre.report.tables import METRIC_COLUMNS
 
 pytestmark = pytest.mark.e2e
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-SMOKE = ROOT / "configs" / "smoke.yaml"
 CHATTER = ("cuda", "oneDNN", "absl", "WARNING", "Traceback")
-
-
-@dataclasses.dataclass(frozen=True)
-class Sweep:
-    recordings: pathlib.Path
-    workspace: pathlib.Path
-    done: subprocess.CompletedProcess[str]
-
-    @property
-    def arguments(self) -> list[str]:
-        return ["run", str(SMOKE), "--recordings", str(self.recordings), "--workspace", str(self.workspace)]
-
-
-def tinytimbre(*arguments: str, cwd: pathlib.Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        _command(*arguments), capture_output=True, text=True, timeout=300, cwd=cwd, env=_environment()
-    )
-
-
-def _command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "pipelines", *arguments]
-
-
-def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT)}
-
-
-@pytest.fixture(scope="module")
-def sweep(tmp_path_factory: pytest.TempPathFactory) -> Sweep:
-    folder = tmp_path_factory.mktemp("sweep")
-    make_recordings(folder / "recordings")
-    (folder / "recordings" / "reed" / "broken.wav").write_bytes(b"RIFF, but no more than that")
-    sweep = Sweep(folder / "recordings", folder / "workspace", subprocess.CompletedProcess([], 0))
-    done = tinytimbre(*sweep.arguments)
-    assert done.returncode == 0, done.stderr
-    return dataclasses.replace(sweep, done=done)
-
-
-def published(workspace: pathlib.Path) -> dict[str, pathlib.Path]:
-    index = json.loads((workspace / "models" / "index.json").read_text())["instruments"]
-    return {name: workspace / "models" / name / entry["latest"] for name, entry in index.items()}
 
 
 def winners(workspace: pathlib.Path) -> dict[str, tuple[str, str]]:
@@ -126,20 +84,33 @@ def test_a_sweep_can_be_compared_bit_for_bit(sweep: Sweep) -> None:
     rows = {row.group: row for row in compare(found, found)}
     assert all(row.equal for row in rows.values())
     assert rows["chosen models"].compared == 2
-    # A status and a loss of 8 trials in the first rung and 4 in the second; each of those 4 in 3 quantisations.
-    assert rows["rung results"].compared == 2 * (8 + 4)
+    # A status and a loss of 8 trials in the first rung and 4 in the second, and 2 that diverged and have no loss.
+    assert rows["rung results"].compared == 2 * (8 + 4) + 2
     assert rows["quality, per clip"].compared >= 4 * 3 * len(METRIC_COLUMNS)
     assert {"model.json", "weights.bin", "settings.json"} <= {name.split("/")[-1] for name in found["exported bundles"]}
     assert "reed/card.md" in found["published files"]
     assert any(array.size > 1 for array in found["weights"].values() if not isinstance(array, (str, bytes)))
 
 
+def test_costs_of_a_larger_sweep_are_read_from_this_one(sweep: Sweep, capsys: pytest.CaptureFixture[str]) -> None:
+    costs = read_costs(Workspace(sweep.workspace))
+    assert [len(rung.training_secs) for rung in costs.rungs] == [8, 4]
+    assert all((rung.training_secs > 0).all() and rung.overhead_secs > 0 for rung in costs.rungs)
+    weights = {path.stat().st_size for path in (sweep.workspace / "trials").glob("*/weights-1.npz")}
+    assert set(costs.rungs[1].weights_bytes) == weights
+    assert min(costs.start_secs, costs.features_secs, costs.finalist_secs) > 0
+    options = ["--instruments", "20", "--configurations", "12", "--draws", "2"]
+    assert scaling.main(["--workspace", str(sweep.workspace), *options]) == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert [row["instruments_a_run"] for row in told["fleets"]] == [1, 10]
+    assert scaling.main(["--workspace", str(sweep.workspace / "absent")]) == 2
+
+
 def test_the_tables_hold_every_trial_and_candidate(sweep: Sweep) -> None:
     (selection,) = (sweep.workspace / "artifacts" / "ModelSelector" / "selection").iterdir()
     trials = pd.read_parquet(selection / "trials.parquet")
     candidates = pd.read_parquet(selection / "candidates.parquet")
-    assert len(trials) == 8
-    assert set(trials["status"]) == {"done", "stopped"}
+    assert trials["status"].value_counts().to_dict() == {"done": 4, "stopped": 4, "failed": 2}
     quantisations = load_config(SMOKE).export.quantisations
     assert set(candidates["quantisation"]) == set(quantisations)
     assert len(candidates) == len(quantisations) * (trials["status"] == "done").sum()
@@ -167,10 +138,10 @@ def test_status_tells_the_stages_apart(sweep: Sweep) -> None:
 
 
 def test_gates_can_change_without_training_again(sweep: Sweep, tmp_path: pathlib.Path) -> None:
-    values = yaml.safe_load(SMOKE.read_text())
-    values["gates"]["absolute_log_spectral_db"] = 0.001
+    changed = values()
+    changed["gates"]["absolute_log_spectral_db"] = 0.001
     strict = tmp_path / "strict.yaml"
-    strict.write_text(yaml.safe_dump(values))
+    strict.write_text(yaml.safe_dump(changed))
     done = tinytimbre("run", str(strict), *sweep.arguments[2:])
     assert done.returncode == 3  # finished, but nothing qualifies
     assert "none qualifies" in done.stdout
@@ -265,7 +236,7 @@ def test_killed_three_times_it_ends_with_the_same_winners(
 def _kill_when(reached: Callable[[], bool], arguments: list[str]) -> None:
     """Starts the command and kills -9 its process, and only that, as soon as the condition holds."""
     process = subprocess.Popen(
-        _command(*arguments), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=_environment()
+        command(*arguments), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment()
     )
     try:
         while not reached():
@@ -279,7 +250,7 @@ def _kill_when(reached: Callable[[], bool], arguments: list[str]) -> None:
 def test_ctrl_c_says_that_the_same_command_continues(sweep: Sweep, tmp_path: pathlib.Path) -> None:
     arguments = [*sweep.arguments[:-1], str(tmp_path / "workspace")]
     process = subprocess.Popen(
-        _command(*arguments), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=_environment()
+        command(*arguments), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment()
     )
     while not (tmp_path / "workspace" / "trials").exists():
         assert process.poll() is None
@@ -320,15 +291,15 @@ def test_a_single_recording_leaves_nothing_to_hold_out(tmp_path: pathlib.Path) -
 
 
 def test_a_sweep_killed_while_distilling_ends_with_students_in_its_report(sweep: Sweep, tmp_path: pathlib.Path) -> None:
-    values = yaml.safe_load(SMOKE.read_text())
+    changed = values()
     # One harmonic cannot play the eight of the recordings, so the larger model teaches the smaller.
     space = {"decoder": ["gru"], "input": ["loudness"], "harmonics": [1, 8], "noise_bands": [9], "width": [4]}
-    values |= {"instruments": ["reed"], "search": {"space": space}, "export": {"quantisations": ["uint8"]}}
-    values["training"]["checkpoint_secs"] = 0.05
-    values["budget"] = {"rung_steps": [20], "strata": 1}
-    values["distillation"] = {"enabled": True, "steps": 400}
+    changed |= {"instruments": ["reed"], "search": {"space": space}, "export": {"quantisations": ["uint8"]}}
+    changed["training"]["checkpoint_secs"] = 0.05
+    changed["budget"] = {"rung_steps": [20], "strata": 1}
+    changed["distillation"] = {"enabled": True, "steps": 400}
     config, workspace = tmp_path / "distil.yaml", tmp_path / "workspace"
-    config.write_text(yaml.safe_dump(values))
+    config.write_text(yaml.safe_dump(changed))
     arguments = ["run", str(config), *sweep.arguments[2:-1], str(workspace)]
     _kill_when(lambda: any("control" in path.read_text() for path in workspace.glob("trials/*/curve.jsonl")), arguments)
     done = tinytimbre(*arguments)

@@ -7,9 +7,9 @@ import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from components.feature_extractor.engine import beam_arguments
 from pipelines.database import open_store
 from pipelines.failures import as_user_error
-from pipelines.local_runner import beam_args
 from tinytimbre.errors import TinyTimbreError
 
 ORIGINAL = TinyTimbreError("the file must be whole", got="a.wav\n  of 3 bytes", cause="a copy", remedy="copy it again")
@@ -35,7 +35,7 @@ def fail(_: int) -> int:
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_an_error_in_a_beam_worker_keeps_its_words(jobs: int) -> None:
     with pytest.raises(Exception) as caught:  # noqa: PT011 (which type is Beam's affair)
-        _run_beam(beam_args(jobs))
+        _run_beam(beam_arguments((), jobs=jobs))
     found = as_user_error(caught.value)
     assert found is not None
     assert found.rule == ORIGINAL.rule

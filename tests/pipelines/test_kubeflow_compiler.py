@@ -15,6 +15,8 @@ from kfp.pipeline_spec import pipeline_spec_pb2 as pb
 from tfx.orchestration.kubeflow.v2 import compiler_utils
 from tfx.utils import import_utils
 
+from benchmarks.kubeflow import sizes
+from components.resources import BEAM_VARIABLE, surroundings
 from pipelines.cli import main
 from pipelines.kubeflow.compiler import MAX_BYTES, MAX_TASKS, CompiledPipeline, check_image, compile_pipeline
 from pipelines.kubeflow.names import renamed
@@ -119,8 +121,9 @@ def test_pods_get_what_the_configuration_says() -> None:
     assert (container.resources.cpu_limit, container.resources.memory_limit) == (7, 12.5)
     assert (container.resources.cpu_request, container.resources.memory_request) == (7, 12.5)
     assert (container.resources.accelerator.type, container.resources.accelerator.count) == ("nvidia.com/gpu", 2)
-    assert {variable.name: variable.value for variable in container.env} == {"TINYTIMBRE_JOBS": "7"}
-    assert "--direct_num_workers=3" in executors["exec-featureextractor"].container.args
+    assert {variable.name: variable.value for variable in container.env} == surroundings(jobs=7, beam=[])
+    extractor = executors["exec-featureextractor"].container
+    assert {variable.name: variable.value for variable in extractor.env} == surroundings(jobs=3, beam=[])
     assert not executors["exec-modelpusher"].container.resources.HasField("accelerator")
     assert {task.retry_policy.max_retry_count for task in spec_of(found).root.dag.tasks.values()} == {4}
     (pod,) = {
@@ -164,10 +167,15 @@ def test_trials_may_be_in_an_object_store() -> None:
         assert "word" not in str(caught.value)
 
 
-def test_pods_do_not_change_what_is_cached(compiled: CompiledPipeline) -> None:
-    other = compile_pipeline(
-        changed(SMOKE, kubeflow={"retries": 9, "pods": {"rung_promoter": {"cpus": 9}}}), image=IMAGE, shards=3
-    )
+def test_pods_and_engine_do_not_change_what_is_cached(compiled: CompiledPipeline) -> None:
+    pods = {"rung_promoter": {"cpus": 9}, "feature_extractor": {"cpus": 9}}
+    flags = ["--runner=FlinkRunner", "--flink_master=flink:8081"]
+    other = compile_pipeline(changed(SMOKE, kubeflow={"retries": 9, "pods": pods}, beam=flags), image=IMAGE, shards=3)
+    for name, executor in executors_of(compiled).items():
+        container = executors_of(other)[name].container
+        assert json.loads({variable.name: variable.value for variable in container.env}[BEAM_VARIABLE]) == flags
+        # Kubeflow's cache keys hold these, and not the environment.
+        assert (container.command, container.args) == (executor.container.command, executor.container.args)
     for name, task in spec_of(compiled).root.dag.tasks.items():
         assert spec_of(other).root.dag.tasks[name].inputs == task.inputs
         assert task.caching_options.enable_cache
@@ -213,6 +221,12 @@ def test_thousands_of_trials_compile_into_as_little(method: str, compiled: Compi
     large = compile_pipeline(config, image=IMAGE, shards=3)
     assert large.n_tasks == compiled.n_tasks <= MAX_TASKS
     assert len(large.to_yaml()) < min(MAX_BYTES, len(compiled.to_yaml()) + 4_000)
+
+
+def test_the_benchmark_tells_the_sizes_of_such_files(compiled: CompiledPipeline) -> None:
+    rows = list(sizes(SMOKE, shards=3))
+    assert [(row["trials"], row["tasks"]) for row in rows] == [(n, compiled.n_tasks) for n in (32, 243, 5_000)]
+    assert max(row["bytes"] for row in rows) - min(row["bytes"] for row in rows) < 100
 
 
 def test_a_configuration_that_no_argument_can_hold_is_refused() -> None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
 import signal
-import subprocess
-import sys
 
 import pytest
 from instruments import make_recordings
-from simulated_kubeflow import SimulatedRun
 
+from benchmarks.simulated_kubeflow import SimulatedRun
 from components.recording_example_gen.executor import Executor
 from pipelines.kubeflow import entry_point
 from pipelines.kubeflow.compiler import compile_pipeline
@@ -112,18 +109,3 @@ def test_what_the_user_can_mend_is_said_and_leaves_no_answer(
         assert message in errors
         assert "Traceback" not in errors
         assert not run.output_file("recordingexamplegen").exists()
-
-
-def test_the_compiled_command_runs_as_a_process(run: SimulatedRun) -> None:
-    container = run.container("recordingexamplegen")
-    command = [sys.executable, *container.command[1:], *run.arguments("recordingexamplegen")]
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        entry_point.ROOT_VARIABLE: str(run.pod("recordingexamplegen")),
-    }
-    environment.pop("TF_USE_LEGACY_KERAS", None)  # the entry point sets it
-    environment |= {variable.name: variable.value for variable in container.env}
-    assert container.command[0] == "python"
-    subprocess.run(command, env=environment, check=True, capture_output=True, cwd=run.root)
-    assert run.finish("recordingexamplegen").artifacts["recordings"].artifacts[0].metadata["accepted"] == 5

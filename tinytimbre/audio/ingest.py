@@ -14,9 +14,7 @@ import errno
 import hashlib
 import io
 import logging
-import os
 import pathlib
-import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
@@ -37,7 +35,7 @@ from tinytimbre.audio.recording import (
 from tinytimbre.audio.scan import NAMELESS, STRAY, SourceFile, scan_recordings
 from tinytimbre.audio.splits import MIN_TAKES, assign_splits
 from tinytimbre.config import SweepConfig
-from tinytimbre.durable import write_whole
+from tinytimbre.durable import link_or_copy, write_whole
 from tinytimbre.errors import TinyTimbreError
 from tinytimbre.features.pitch import track_pitch
 from tinytimbre.progress import track
@@ -323,8 +321,7 @@ def _place_audio(recordings: RecordingSet, checked: Iterable[_Checked], *, outpu
     wanted = {output / one.audio_path: sources[one.recording_id] for one in recordings.accepted()}
     for target, source in wanted.items():
         if not target.is_file():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            _link(source, target)
+            link_or_copy(source, target)
     for path in _present(output / AUDIO_FOLDER):
         if path not in wanted:
             path.unlink()
@@ -332,17 +329,6 @@ def _place_audio(recordings: RecordingSet, checked: Iterable[_Checked], *, outpu
 
 def _present(folder: pathlib.Path) -> Iterator[pathlib.Path]:
     return (path for path in sorted(folder.rglob("*.flac")) if path.is_file())
-
-
-def _link(source: pathlib.Path, target: pathlib.Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise
-        temporary = target.with_name(f".{target.name}.part")
-        shutil.copyfile(source, temporary)
-        temporary.replace(target)
 
 
 def _disk_error(error: OSError, output: pathlib.Path) -> TinyTimbreError:

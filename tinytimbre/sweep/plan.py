@@ -6,6 +6,7 @@ features and the version of the code that trains. The same trial in another swee
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
@@ -81,10 +82,11 @@ class SweepPlan(pydantic.BaseModel):
 
     def trial(self, trial_id: str) -> Trial:
         """The trial of that id; KeyError if there is none."""
-        for trial in self.trials:
-            if trial.trial_id == trial_id:
-                return trial
-        raise KeyError(trial_id)
+        return self._by_id[trial_id]
+
+    @functools.cached_property
+    def _by_id(self) -> dict[str, Trial]:
+        return {trial.trial_id: trial for trial in self.trials}
 
     @property
     def students(self) -> list[Trial]:

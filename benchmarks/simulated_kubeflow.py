@@ -56,13 +56,15 @@ class SimulatedRun:
         return self.pod(task) / FOLDERS[scheme] / rest
 
     def stored(self, uri: str) -> pathlib.Path:
-        """What is at `uri`."""
+        """Where the bucket keeps what is at `uri`."""
         return self.root / "buckets" / uri.replace("://", "/")
 
     def output_file(self, task: str) -> pathlib.Path:
+        """Where the launcher looks for the answer."""
         return self.pod(task) / "tmp" / "kfp_outputs" / "output_metadata.json"
 
     def container(self, task: str) -> pb.PipelineDeploymentConfig.PipelineContainerSpec:
+        """What a task runs."""
         component = self.spec.components[self.spec.root.dag.tasks[task].component_ref.name]
         return self.deployment.executors[component.executor_label].container
 
@@ -81,6 +83,7 @@ class SimulatedRun:
         ]
 
     def message(self, task: str) -> pb.ExecutorInput:
+        """What the launcher tells the container."""
         spec, message = self.spec.root.dag.tasks[task], pb.ExecutorInput()
         component = self.spec.components[spec.component_ref.name]
         for name, parameter in spec.inputs.parameters.items():
