@@ -1,7 +1,7 @@
 """The last word of a search: its finalists with three seeds, beside the known references, on the same data and steps.
 
     python -m benchmarks.finals workspaces/flute --output configs/finals/flute.yaml
-    tinytimbre run configs/finals/flute.yaml --recordings my-recordings --workspace workspaces/flute --publish-to published
+    tinytimbre run configs/finals/flute.yaml --recordings my-recordings --workspace workspaces/flute
 
 Writes the configuration of a second sweep for the same workspace. Its trials are those that the search trained to the
 end, each with every seed, and `benchmarks.references` with every learning rate of the search, all through the same
@@ -139,12 +139,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _write(args: argparse.Namespace, given: str) -> int:
     sweep = searched(read_sweeps([args.workspace]))
     instruments = args.instrument or sweep.tables.instruments
-    config = finals(
-        sweep, instruments=instruments, most=args.most, seeds=args.seeds, frame_rate_hz=args.frame_rate
-    )
+    config = finals(sweep, instruments=instruments, most=args.most, seeds=args.seeds, frame_rate_hz=args.frame_rate)
     write_whole(args.output, as_yaml(config, command=f"python -m benchmarks.finals {given}").encode())
-    print(f"{args.output}: {1 + len(config.search.include)} trials of {', '.join(instruments)}; what the search trained")
-    print("is kept in its workspace; `tinytimbre plan` with this file shows sizes and time")
+    count = 1 + len(config.search.include)
+    print(f"{args.output}: {count} trials of {', '.join(instruments)}, students apart; those of the search are not")
+    print("trained again in its workspace. `tinytimbre plan` with this file shows sizes and time")
     return 0
 
 

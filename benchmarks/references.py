@@ -24,24 +24,24 @@ class Reference:
 
 REFERENCES = (
     Reference(
-        name="DDSP-VST",
+        name="DDSP-VST's configuration",
         source="ddsp 3.7.0, training/gin/models/vst/vst.gin",
         parameters=1_873_278,
         decoder=DecoderSpec(kind="gru", input="rms_energy", harmonics=60, noise_bands=65, width=512, depth=4),
         differs=(
-            "the same GRU of 512 units, 50 frames a second, power as input, 60 harmonics and 65 noise bands; ours has four "
-            "dense layers behind the GRU in place of ddsp's wide GRU input (two stacks of 256) and one layer of 256 "
-            "behind, without layer normalisation: 1,907,838 parameters for 1,873,278"
+            "the same GRU of 512 units, 50 frames a second, power as input, 60 harmonics and 65 noise bands; ours has "
+            "four dense layers behind the GRU in place of ddsp's wide GRU input (two stacks of 256) and one layer of "
+            "256 behind, without layer normalisation: 1,907,838 parameters for 1,873,278"
         ),
     ),
     Reference(
-        name="Magenta's tiny",
+        name="Magenta's tiny model",
         source="ddsp 3.7.0, training/gin/papers/iclr2020/tiny_instrument.gin",
         parameters=232_314,
         decoder=DecoderSpec(kind="gru", input="loudness", harmonics=60, noise_bands=65, width=256, depth=0),
         differs=(
-            "the same GRU of 256 units with loudness as input; ddsp's head also sees the two inputs (252 weights more), "
-            "its frames are 250 a second, ours the sweep's, and its room of 48,000 trained numbers is not part of it"
+            "the same GRU of 256 units with loudness as input; ddsp's head also sees the two inputs (252 weights "
+            "more), its frames are 250 a second, ours the sweep's, and its room of 48,000 trained numbers is left out"
         ),
     ),
 )

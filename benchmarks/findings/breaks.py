@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -112,16 +112,11 @@ def _judged(bounds: dict[str, _Bounds], blurred: Sequence[str]) -> tuple[Judgeme
 
 
 def break_words(steps: list[SizeStep]) -> str:
-    """Down to which size quality is shown to hold, and from where down it is shown to break."""
+    """Which sizes are shown to keep the quality, which to lose it, and which neither."""
     if not steps:
         return "not shown: too few test takes, or no verdict"
-    broken = [step for step in steps if step.judgement == "beyond a margin"]
-    # Only what holds from the largest size downwards without a gap.
-    holding = []
-    for step in reversed(steps):
-        if step.judgement != "within every margin":
-            break
-        holding.append(step)
-    parts = [f"within every margin down to {size(holding[-1].n_bytes)}" if holding else "nowhere shown to hold"]
-    parts.append(f"beyond one from {size(broken[-1].n_bytes)} down" if broken else "nowhere shown to break")
+    parts = []
+    for judgement in get_args(Judgement):
+        sizes = [size(step.n_bytes) for step in steps if step.judgement == judgement]
+        parts.append(f"{judgement}: {', '.join(sizes) or 'no size'}")
     return "; ".join(parts)

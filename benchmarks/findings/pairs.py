@@ -39,6 +39,7 @@ class Difference:
         low: None with fewer than three.
         high: likewise.
         note: what else belongs to it, such as the ratio of bytes.
+        margin: differences up to this do not matter; None where nobody has said.
     """
 
     what: str
@@ -49,6 +50,7 @@ class Difference:
     low: float | None = None
     high: float | None = None
     note: str = ""
+    margin: float | None = None
 
     @property
     def shown(self) -> bool:
@@ -56,12 +58,13 @@ class Difference:
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
     def words(self) -> str:
-        """Mean and interval, ``not shown`` where it may be nothing or too few were compared."""
+        """Mean and interval; ``not shown`` where it may be nothing as well as something that matters."""
         if self.mean is None:
             return f"not shown: no {self.over} to compare"
         if self.low is None or self.high is None:
             return f"not shown: {self.mean:+.2f} {self.unit} over {self.n} {self.over}, at least {MIN_TAKES} are needed"
-        verdict = "" if self.shown else "not shown: "
+        alike = self.margin is not None and max(-self.low, self.high) < self.margin
+        verdict = "" if self.shown else f"alike within {self.margin:g} {self.unit}: " if alike else "not shown: "
         return f"{verdict}{self.mean:+.2f} {self.unit} ({self.low:+.2f} … {self.high:+.2f})"
 
 
@@ -72,17 +75,18 @@ def difference(
     unit: str,
     over: str,
     note: str = "",
+    margin: float | None = None,
     confidence: float = CONFIDENCE,
 ) -> Difference:
     """From single differences, float [n]; those that are not finite do not count."""
     known = np.asarray(values, float)
     known = known[np.isfinite(known)]
     if not len(known):
-        return Difference(what, unit, 0, over, note=note)
+        return Difference(what, unit, 0, over, note=note, margin=margin)
     ends: tuple[float | None, float | None] = (None, None)
     if len(known) >= MIN_TAKES:
         ends = two_sided(known, confidence=confidence, draws=DRAWS, seed=0)
-    return Difference(what, unit, len(known), over, float(known.mean()), *ends, note=note)
+    return Difference(what, unit, len(known), over, float(known.mean()), *ends, note=note, margin=margin)
 
 
 def exported(sweep: Sweep, *, instrument: str) -> pd.DataFrame:
@@ -100,12 +104,12 @@ def quantisation_costs(sweep: Sweep, *, instrument: str) -> list[Difference]:
     """What each number of bits costs against float32, and fine-tuned ones against plain ones of four bits."""
     models = exported(sweep, instrument=instrument)
     known = [one for one in sweep.config.export.quantisations if one in set(models["quantisation"])]
-    found = [_against(models, one, "float32") for one in known if one != "float32" and "float32" in known]
-    tuned = [one for one in known if one in TUNED_BITS and TUNED_AGAINST[one] in known]
-    return found + [_against(models, one, TUNED_AGAINST[one]) for one in tuned]
+    pairs = [(one, "float32") for one in known if one != "float32" and "float32" in known]
+    pairs += [(one, TUNED_AGAINST[one]) for one in known if one in TUNED_BITS and TUNED_AGAINST[one] in known]
+    return [_against(models, first, second, margin=sweep.config.gates.log_spectral_db) for first, second in pairs]
 
 
-def _against(models: pd.DataFrame, first: str, second: str) -> Difference:
+def _against(models: pd.DataFrame, first: str, second: str, *, margin: float) -> Difference:
     sides = [models[models["quantisation"] == one].set_index("trial_id") for one in (first, second)]
     joined = sides[0].join(sides[1][[QUALITY, "total_brotli"]], rsuffix="_second", how="inner")
     changes = joined.assign(change=joined[QUALITY] - joined[f"{QUALITY}_second"])
@@ -113,6 +117,7 @@ def _against(models: pd.DataFrame, first: str, second: str) -> Difference:
     return difference(
         changes.groupby("configuration")["change"].mean().to_numpy(float),
         what=f"{first} against {second}", unit="dB", over="configurations", note=f"{share:.0%} of the bytes",
+        margin=margin,
     )  # fmt: skip
 
 
@@ -124,10 +129,12 @@ def distillation_gain(sweep: Sweep, *, instrument: str) -> list[Difference]:
     loss = 100 * np.log(pairs["validation_loss"].astype(float) / pairs["twin_validation_loss"].astype(float))
     share = f"{pairs['seconds'].sum() / max(1e-9, pairs['twin_seconds'].sum()):.0%} of the training time"
     return [
-        difference(loss, what="student against twin, loss", unit="%", over="students", note=share if len(pairs) else ""),
         difference(
-            pairs[f"{QUALITY}_worse"].astype(float), what="student against twin, log spectral distance", unit="dB",
-            over="students",
+            loss.to_numpy(float), what="student against twin, loss", unit="%", over="students", note=share if len(pairs) else ""
+        ),
+        difference(
+            pairs[f"{QUALITY}_worse"].to_numpy(float), what="student against twin, log spectral distance", unit="dB",
+            over="students", margin=sweep.config.gates.log_spectral_db,
         ),
     ]  # fmt: skip
 
@@ -146,14 +153,15 @@ def best_of_each(sweep: Sweep, *, instrument: str) -> list[Difference]:
     # Of two values one contrast says all.
     values = {name: sorted(on_validation[name].unique()) for name in asked}
     contrasts = [(name, one) for name, known in values.items() for one in (known if len(known) > 2 else known[1:])]
+    confidence, margin = 1 - (1 - CONFIDENCE) / max(1, len(contrasts)), sweep.config.gates.log_spectral_db
     return [
-        _best_against(on_validation, takes, name, value, confidence=1 - (1 - CONFIDENCE) / len(contrasts))
+        _best_against(on_validation, takes, name, value, confidence=confidence, margin=margin)
         for name, value in contrasts
     ]
 
 
 def _best_against(
-    models: pd.DataFrame, takes: TakeValues, name: str, value: object, *, confidence: float
+    models: pd.DataFrame, takes: TakeValues, name: str, value: object, *, confidence: float, margin: float
 ) -> Difference:
     ranked = models.sort_values(["distance", "candidate_id"])
     mine, theirs = ranked[ranked[name] == value].iloc[0], ranked[ranked[name] != value].iloc[0]
@@ -162,6 +170,7 @@ def _best_against(
     return difference(
         values, what=f"best with {name.replace('_', ' ')} {told} against best without", unit="dB", over="test takes",
         note=f"{int(mine['parameters']):,} and {int(theirs['parameters']):,} parameters", confidence=confidence,
+        margin=margin,
     )  # fmt: skip
 
 
@@ -172,9 +181,7 @@ def frame_rate_effects(sweeps: Sequence[Sweep], *, instrument: str) -> list[Diff
         if instrument in sweep.tables.instruments:
             of_rate.setdefault(sweep.frame_rate_hz, []).append(sweep)
     means = {rate: _final_losses(own, instrument=instrument) for rate, own in sorted(of_rate.items())}
-    return [
-        _rates(means, first=second, second=first) for first, second in itertools.combinations(sorted(means), 2)
-    ]
+    return [_rates(means, first=second, second=first) for first, second in itertools.combinations(sorted(means), 2)]
 
 
 def _final_losses(sweeps: Sequence[Sweep], *, instrument: str) -> pd.Series:

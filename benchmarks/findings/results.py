@@ -1,7 +1,4 @@
-"""What came of each instrument: the chosen model, the smallest of every quantisation, sizes beside the references.
-
-    result = instrument_result(sweep, instrument="flute")
-"""
+"""What came of each instrument: the chosen model, the smallest of every quantisation, sizes beside the references."""
 
 from __future__ import annotations
 
@@ -24,6 +21,7 @@ from tinytimbre.report.tables import candidates_of
 CONFIDENCE = 0.95
 DRAWS = 2000
 PLAIN = "float32"
+LARGER_THAN_ANY = 10**12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +81,8 @@ class InstrumentResult:
         shown: what ships: the chosen model; None where none qualifies.
         smaller_shown: whether a model smaller than the best was shown to be as good.
         verdict: in words.
-        takes_needed: test takes at which the safest smaller candidate would be decided; None where that is no matter.
+        takes_needed: test takes that the safest smaller candidate would need; None where one is shown, or more takes
+            would not help.
         n_takes: test takes there are.
         smallest: the smallest accepted model of every quantisation exported; None where none is.
         beside: in the order of `benchmarks.references.REFERENCES`.
@@ -122,7 +121,9 @@ def instrument_result(sweep: Sweep, *, instrument: str) -> InstrumentResult:
         takes_needed=_takes_needed(verdict),
         n_takes=verdict.n_takes,
         smallest={one: models.one(_smallest(sweep, verdict, one)) for one in sweep.config.export.quantisations},
-        beside=tuple(_beside(models, known, verdict.chosen) for known in REFERENCES),
+        beside=tuple(
+            _beside(models, known, verdict.chosen, margin=sweep.config.gates.log_spectral_db) for known in REFERENCES
+        ),
     )
 
 
@@ -138,7 +139,7 @@ class _Models:
         """None for none."""
         if candidate_id is None or candidate_id not in self.table.index:
             return None
-        row = self.table.loc[candidate_id]
+        row: dict[str, Any] = self.table.loc[candidate_id].to_dict()  # type: ignore[assignment]
         return Model(
             candidate_id=candidate_id,
             decoder=str(row["decoder"]),
@@ -167,28 +168,28 @@ def _measured(values: np.ndarray, *, metric: str) -> Measured:
 
 
 def _takes_needed(verdict: Verdict) -> int | None:
-    """Of the first tested candidate that is not shown: what its most demanding gate asks for."""
-    stopped = [one for one in verdict.outcomes if one.stage == "not shown on test"]
-    if verdict.shown or not stopped:
+    """What the most demanding open gate of the safest smaller candidate asks for."""
+    if verdict.shown or len(verdict.test_order) < 2:
         return None
-    gates = [gate for one in stopped for gate in verdict.results(one.candidate_id) if not gate.passed]
-    return max((gate.takes_needed for gate in gates if gate.takes_needed), default=None)
+    open_gates = [gate for gate in verdict.results(verdict.test_order[1]) if gate.status == "not shown"]
+    return max((gate.takes_needed for gate in open_gates if gate.takes_needed), default=None)
 
 
 def _smallest(sweep: Sweep, verdict: Verdict, quantisation: str) -> str | None:
-    """The choice among the models of one quantisation and the best: a sequence of tests of its own, at its own level."""
+    """The choice among the models of one quantisation and the best: a sequence of tests at a level of its own."""
+    if verdict.reference is None or verdict.chosen is None:
+        return None
     own = [
-        one
+        # Against a best model of fewer bits larger ones count too.
+        one if one.quantisation == quantisation else one.model_copy(update={"bytes_brotli": LARGER_THAN_ANY})
         for one in candidates_of(sweep.tables.candidates, instrument=verdict.instrument)
         if one.quantisation == quantisation or one.candidate_id == verdict.reference
     ]
-    if verdict.reference is None or verdict.chosen is None:
-        return None
     chosen = judge(own, sweep.tables.clips, gates=sweep.config.gates, seed=sweep.config.seed).chosen
     return chosen if chosen and chosen.endswith(f"-{quantisation}") else None
 
 
-def _beside(models: _Models, known: Reference, chosen: str | None) -> Beside:
+def _beside(models: _Models, known: Reference, chosen: str | None, *, margin: float) -> Beside:
     of_kind = models.table[_is(models.table, known.decoder)]
     plain = of_kind[of_kind["quantisation"] == PLAIN]
     distances = plain["candidate_id"].map(models.takes.evaluated())
@@ -203,7 +204,9 @@ def _beside(models: _Models, known: Reference, chosen: str | None) -> Beside:
         name=known.name,
         model=models.one(best),
         same_bits=int(same["total_brotli"].iloc[0]) if len(same) else None,
-        distance=difference(values, what=f"shown model against {known.name}", unit="dB", over="test takes"),
+        distance=difference(
+            values, what=f"shown model against {known.name}", unit="dB", over="test takes", margin=margin
+        ),
     )
 
 
