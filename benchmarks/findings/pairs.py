@@ -130,7 +130,8 @@ def distillation_gain(sweep: Sweep, *, instrument: str) -> list[Difference]:
     share = f"{pairs['seconds'].sum() / max(1e-9, pairs['twin_seconds'].sum()):.0%} of the training time"
     return [
         difference(
-            loss.to_numpy(float), what="student against twin, loss", unit="%", over="students", note=share if len(pairs) else ""
+            loss.to_numpy(float), what="student against twin, loss", unit="%", over="students",
+            note=share if len(pairs) else "",
         ),
         difference(
             pairs[f"{QUALITY}_worse"].to_numpy(float), what="student against twin, log spectral distance", unit="dB",

@@ -19,6 +19,7 @@ from tinytimbre.markdown import markdown_table
 # RNNoise, the usual yardstick for real-time networks in a browser: 17.5 network, 7.5 FFT, 10 pitch search, MFLOP/s.
 RNNOISE_MFLOPS = 40.0
 CONVERTER_TYPES = ("float32", "float16", "uint8")
+LISTEN = "## Listen"
 
 
 class CardMetric(Record):
@@ -101,6 +102,12 @@ def write_card(facts: CardFacts) -> str:
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
+def without_samples(card: str) -> str:
+    """A written card without its section of sounds, for where they do not go along."""
+    head, listen, rest = card.partition(f"\n{LISTEN}\n")
+    return card if not listen else head + rest[rest.index("\n## ") :]
+
+
 def _head(facts: CardFacts) -> str:
     spec, settings = facts.settings.decoder, facts.settings
     layers = f"{spec.kind.upper()}, width {spec.width}, depth {spec.depth}"
@@ -181,7 +188,7 @@ def _number(value: float | None) -> str:
 def _samples(facts: CardFacts) -> str:
     if not facts.samples:
         return ""
-    return "## Listen\n\n" + "\n".join(f"- [{label}]({path})" for label, path in facts.samples.items())
+    return f"{LISTEN}\n\n" + "\n".join(f"- [{label}]({path})" for label, path in facts.samples.items())
 
 
 def _data(facts: CardFacts) -> str:

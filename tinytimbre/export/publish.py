@@ -44,6 +44,7 @@ def publish_bundle(
     to: str | pathlib.Path,
     instrument: str,
     extra_files: Mapping[str, str | pathlib.Path] | None = None,
+    alone: bool = False,
 ) -> pathlib.Path:
     """Publishes a bundle and makes it the instrument's latest; gives its folder.
 
@@ -55,6 +56,7 @@ def publish_bundle(
         to: the place of all instruments; made where it does not exist.
         instrument: as in the bundle's settings.
         extra_files: path inside the version's folder ("samples/take3.flac") -> file to copy.
+        alone: the instrument's other versions are removed.
 
     Raises:
         TinyTimbreError: the bundle is not whole or of another instrument, or the place cannot be written.
@@ -66,7 +68,11 @@ def publish_bundle(
         files = _contents(pathlib.Path(bundle_dir), card=card, extra_files=extra_files or {})
         with _locked(to):
             version = _place(files, to / instrument)
+            # Until the index names the new one, the old ones stay.
             _write_index(to, published=version)
+            if alone:
+                _remove_others(version)
+                _write_index(to, published=version)
     except OSError as error:
         raise _not_writable(error, to) from error
     return version
@@ -155,6 +161,12 @@ def _place(files: Files, folder: pathlib.Path) -> pathlib.Path:
         shutil.rmtree(incoming, ignore_errors=True)
         raise
     return target
+
+
+def _remove_others(version: pathlib.Path) -> None:
+    for other in _versions(version.parent):
+        if other != version:
+            shutil.rmtree(other)
 
 
 def _versions(folder: pathlib.Path) -> list[pathlib.Path]:
