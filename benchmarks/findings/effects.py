@@ -151,9 +151,9 @@ def _regressed(table: pd.DataFrame, contrasts: Sequence[tuple[str, object, objec
     design, places = _design(table)
     target = PER_CENT * table["log_loss"].to_numpy(float)
     vectors = np.stack([_contrast(contrast, places, design.shape[1]) for contrast in contrasts])
-    coefficients, weights = _huber(design, target)
+    coefficients, limit = _huber(design, target)
     estimates = vectors @ coefficients
-    draws = _bootstrap(design, target, weights) @ vectors.T
+    draws = estimates + _bootstrap(design, target - design @ coefficients, limit=limit) @ vectors.T
     why = "too few trials with some values" if len(draws) < (1 - MOST_LOST_DRAWS) * DRAWS else ""
     tail = (1 - CONFIDENCE) / 2 / len(contrasts)
     ends = np.quantile(draws, [tail, 1 - tail], axis=0).T if not why else np.full((len(contrasts), 2), math.nan)
@@ -174,24 +174,30 @@ def _contrast(contrast: tuple[str, object, object], places: dict[tuple[str, obje
     return vector
 
 
-def _huber(design: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Coefficients, and the weights of the rows that led to them; spread by the median absolute deviation."""
+def _huber(design: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, float]:
+    """Coefficients, and the residual from which on a row counts less; spread by the median absolute deviation."""
     weights = np.ones(len(target))
     for _ in range(REWEIGHTINGS):
         root = np.sqrt(weights)
         coefficients = np.linalg.lstsq(design * root[:, None], target * root, rcond=None)[0]
         residuals = np.abs(target - design @ coefficients)
-        spread = float(np.median(residuals)) / NORMAL_MEDIAN
-        weights = np.minimum(1.0, HUBER * spread / np.maximum(residuals, 1e-12))
-    return coefficients, weights
+        limit = HUBER * float(np.median(residuals)) / NORMAL_MEDIAN
+        weights = np.minimum(1.0, limit / np.maximum(residuals, 1e-12))
+    return coefficients, limit
 
 
-def _bootstrap(design: np.ndarray, target: np.ndarray, huber: np.ndarray) -> np.ndarray:
-    """Coefficients [draws, n] of resampled rows; draws in which some coefficient cannot be told are left out."""
+def _bootstrap(design: np.ndarray, residuals: np.ndarray, *, limit: float) -> np.ndarray:
+    """Deviations of the coefficients [draws, n] over resampled rows: one step of Newton's from the estimate.
+
+    Weights held as they were would make the intervals too narrow. Draws in which some coefficient cannot be told are
+    left out; n / (n - p) makes good for the spread that the fit has taken up.
+    """
     n_rows, n_columns = design.shape
-    weights = np.random.default_rng(0).multinomial(n_rows, np.full(n_rows, 1 / n_rows), size=DRAWS) * huber
+    counts = np.random.default_rng(0).multinomial(n_rows, np.full(n_rows, 1 / n_rows), size=DRAWS).astype(float)
+    inside = counts * (np.abs(residuals) <= limit)
     products = (design[:, :, None] * design[:, None, :]).reshape(n_rows, -1)
-    normal = (weights @ products).reshape(-1, n_columns, n_columns)
+    normal = (inside @ products).reshape(-1, n_columns, n_columns)
     told = np.linalg.matrix_rank(normal, hermitian=True) == n_columns
-    right = weights[told] @ (design * target[:, None])
-    return np.linalg.solve(normal[told], right[..., None])[..., 0]
+    right = counts[told] @ (design * np.clip(residuals, -limit, limit)[:, None])
+    spread = math.sqrt(n_rows / (n_rows - n_columns))
+    return spread * np.linalg.solve(normal[told], right[..., None])[..., 0]

@@ -60,8 +60,8 @@ def test_an_effect_is_found_in_spite_of_trials_that_went_astray() -> None:
     found = {effect.setting: effect for effect in effects_at(sweep, sweep.trials("flute"), step=100)}
     assert found["decoder"].shown
     assert (found["decoder"].value, found["decoder"].against) == ("GRU", "CNN")
-    # Noise of 2 % over two hundred trials leaves a standard error of 0.3 %; two of them.
-    assert found["decoder"].estimate == pytest.approx(-2.0, abs=0.6)
+    # Noise of 2 % over two hundred trials leaves a standard error of 0.35 %; three of them.
+    assert found["decoder"].estimate == pytest.approx(-2.0, abs=1.05)
     assert not found["input"].shown
     assert "not shown" in found["input"].words()
     assert "noise_bands" not in found
