@@ -29,7 +29,7 @@ CONFIG = SweepConfig(name="made", search=SearchConfig(space={"width": [4], "lear
 def sweep(tmp_path_factory: pytest.TempPathFactory) -> Sweep:
     """A made search of two instruments; the largest finalist of the first is as DDSP-VST's is."""
     tables = sweep_tables(tmp_path_factory.mktemp("sounds"), trials=24)
-    trials = tables.trials.assign(learning_rate=0.001, seed=0)
+    trials = tables.trials.assign(learning_rate=np.resize([0.001, 0.002], len(tables.trials)), seed=0)
     done = trials[(trials["instrument"] == "flute") & (trials["status"] == "done")]
     largest = done["parameters"].idxmax()
     decoder = REFERENCES[0].decoder
