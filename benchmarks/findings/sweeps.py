@@ -26,12 +26,13 @@ from tinytimbre.report.tables import SweepTables
 
 SIDE_FILE = "sweep.json"
 SECTIONS = {
-    "SweepPlan": ("name", "seed", "audio", "features", "search", "training", "budget"),
-    "Recordings": ("instruments", "split"),
-    "WebModels": ("export",),
-    "Selection": ("gates",),
+    "RecordingExampleGen": ("instruments", "split"),
+    "SweepPlanner": ("name", "seed", "audio", "features", "search", "training", "budget"),
+    "StudentPlanner": ("distillation",),
+    "TfjsExporter": ("export",),
+    "ModelSelector": ("gates",),
 }
-"""Whose maker was given which sections of the configuration."""
+"""Which component was given which sections of the configuration; StudentPlanner is not in every sweep."""
 
 CONFIGURATION = (
     "decoder", "input", "harmonics", "noise_bands", "width", "depth", "kernel_size", "reverb_bands", "learning_rate",
@@ -158,18 +159,18 @@ def _sweep(history: History, selection: int, *, origin: str) -> Sweep | None:
     return Sweep(
         origin=origin,
         order=selection,
-        config=_config(history, chain),
+        config=_config(makers),
         fingerprints=json.loads(features["fingerprints"]),
         wall_secs=float((makers["ended"] - makers["started"]).sum()),
         tables=dataclasses.replace(SweepTables.load(folder), audio=[]),
     )
 
 
-def _config(history: History, chain: pd.DataFrame) -> SweepConfig:
-    """Put together from what the components of the chain were given."""
+def _config(makers: pd.DataFrame) -> SweepConfig:
+    """Put together from what the components were given."""
     sections: dict[str, Any] = {}
-    for kind, names in SECTIONS.items():
-        [maker] = history.makers_of([chain[chain["type"] == kind].iloc[-1]["id"]])["config"]
-        given = config_from_json(maker)
-        sections |= {name: getattr(given, name) for name in names}
+    for node, text in zip(makers["node"], makers["config"], strict=True):
+        if node in SECTIONS:
+            given = config_from_json(text)
+            sections |= {name: getattr(given, name) for name in SECTIONS[node]}
     return SweepConfig(**sections)

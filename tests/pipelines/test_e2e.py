@@ -22,6 +22,9 @@ from instruments import make_recordings
 from nbclient import NotebookClient
 
 from benchmarks.comparison import compare, snapshot
+from benchmarks.finals import main as write_finals
+from benchmarks.findings.__main__ import main as write_findings
+from benchmarks.findings.sweeps import read_sweeps
 from pipelines.workspace import Workspace
 from tinytimbre.config import load_config
 from tinytimbre.report.tables import METRIC_COLUMNS
@@ -129,6 +132,23 @@ def test_a_sweep_can_be_compared_bit_for_bit(sweep: Sweep) -> None:
     assert {"model.json", "weights.bin", "settings.json"} <= {name.split("/")[-1] for name in found["exported bundles"]}
     assert "reed/card.md" in found["published files"]
     assert any(array.size > 1 for array in found["weights"].values() if not isinstance(array, (str, bytes)))
+
+
+def test_a_workspace_turns_into_findings_and_into_finals(sweep: Sweep, tmp_path: pathlib.Path) -> None:
+    [found] = read_sweeps([sweep.workspace])
+    assert found.config == load_config(sweep.workspace / "config.yaml")
+    assert found.wall_secs > 0
+    assert write_findings([str(sweep.workspace), "--output", str(tmp_path)]) == 0
+    assert "| flue |" in (tmp_path / "findings.md").read_text()
+    assert write_finals([str(sweep.workspace), "--output", str(tmp_path / "finals.yaml"), "--instrument", "reed"]) == 0
+    planned = tinytimbre("plan", str(tmp_path / "finals.yaml"), "--recordings", str(sweep.recordings))
+    assert planned.returncode == 0, planned.stderr
+
+
+def test_models_of_recordings_without_terms_are_not_gathered(sweep: Sweep, tmp_path: pathlib.Path) -> None:
+    refused = tinytimbre("collect", str(sweep.workspace / "models"), "--to", str(tmp_path / "gathered"))
+    assert refused.returncode == 2
+    assert "has no licence" in refused.stderr
 
 
 def test_the_tables_hold_every_trial_and_candidate(sweep: Sweep) -> None:
