@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import soundfile
 import soxr
-from browser_bench import SPECS
+from browser_bench import SPECS, WEB, served
 
+from tinytimbre.export.publish import read_index
 from tinytimbre.features.pitch import track_pitch
 
 PHONE = {"width": 390, "height": 844}
@@ -19,6 +20,7 @@ RATE = 16_000
 HOP = 320
 # As written in web/page/voices.js: lowest and highest note that is sung.
 SUNG = {"low": (45, 57), "high": (64, 72)}
+IN_THE_REPOSITORY = sorted(read_index(WEB / "models")["instruments"])
 CAPTIONS = ("A phrase, as a plain tone", "The phrase, played by the {}", "A voice", "The voice, turned {}")
 
 
@@ -98,8 +100,8 @@ def follows(source: tuple[np.ndarray, int], played: tuple[np.ndarray, int]) -> t
     return both.sum() / tones.sum(), (answered[:n] - heard[:n])[both]
 
 
-@pytest.mark.parametrize("name", SPECS)
-def test_the_gallery_plays_the_pitch_it_was_given(browser, site, name):
+def check_exhibit(browser: Any, site: str, name: str) -> None:
+    """Opens an instrument at phone width and follows the pitch of everything that it plays."""
     # The page's policy lets sounds made here be played, but not be fetched as this test does.
     page = browser.new_page(base_url=site, viewport=PHONE, bypass_csp=True)
     page.goto("/")
@@ -107,7 +109,7 @@ def test_the_gallery_plays_the_pitch_it_was_given(browser, site, name):
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     box = open_exhibit(page, name.capitalize())
-    captions = [caption.format(name) for caption in CAPTIONS]
+    captions = [caption.format(name.lower()) for caption in CAPTIONS]
     sounds = [sound(box, caption) for caption in captions]
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out"
     page.close()
@@ -123,6 +125,17 @@ def test_the_gallery_plays_the_pitch_it_was_given(browser, site, name):
     # By whole octaves, which may change where a note would leave the range.
     assert share > 0.6
     assert np.mean(np.abs(octaves - np.round(octaves)) < 0.06) > 0.75
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_the_gallery_plays_the_pitch_it_was_given(browser, site, name):
+    check_exhibit(browser, site, name)
+
+
+@pytest.mark.parametrize("name", IN_THE_REPOSITORY)
+def test_so_do_the_models_of_the_repository(browser, name):
+    with served(WEB / "models") as site:
+        check_exhibit(browser, site, name)
 
 
 def test_the_song_plays_live(browser, site):
