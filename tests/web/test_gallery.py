@@ -108,8 +108,9 @@ def check_exhibit(browser: Any, site: str, name: str) -> None:
     page.wait_for_selector("details.exhibit")
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    box = open_exhibit(page, name.capitalize())
-    captions = [caption.format(name.lower()) for caption in CAPTIONS]
+    label = name.capitalize().replace("_", " ")
+    box = open_exhibit(page, label)
+    captions = [caption.format(label.lower()) for caption in CAPTIONS]
     sounds = [sound(box, caption) for caption in captions]
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out"
     page.close()
