@@ -73,6 +73,7 @@ def test_other_instruments_of_the_collection_stay(published, bundles, tmp_path):
         ([], "nothing is said"),
         ([{"source": "a tape", "licence": "", "attribution": "Jane"}], "a tape has no licence"),
         ([{"source": "a tape", "licence": "CC BY 4.0", "attribution": ""}], "a tape has no attribution"),
+        ([{"source": "a tape", "licence": "CC BY 3.0 (of CC0 takes)", "attribution": ""}], "a tape has no attribution"),
     ],
 )
 def test_models_whose_recordings_have_no_terms_stay_behind(published, tmp_path, data, told):

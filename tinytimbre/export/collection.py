@@ -20,8 +20,8 @@ from tinytimbre.export.settings import BundleSettings, read_settings
 from tinytimbre.markdown import markdown_table
 
 LICENCES_FILE = "LICENCES.md"
-# Whoever gives a work away so asks for no attribution.
-PUBLIC_DOMAIN = re.compile(r"\b(CC0|public domain|PDM|Unlicense)\b", re.IGNORECASE)
+# Whoever gives a work away so asks for no attribution; at the beginning, for it may be said of what lies underneath.
+PUBLIC_DOMAIN = re.compile(r"(CC0|public domain|PDM|Unlicense)\b", re.IGNORECASE)
 
 
 def collect(places: Sequence[str | pathlib.Path], *, to: str | pathlib.Path) -> list[pathlib.Path]:
@@ -85,7 +85,7 @@ def _check_terms(settings: BundleSettings, folder: pathlib.Path) -> None:
     lacking = [
         f"{one.source or 'a source without a name'} has no {'licence' if not one.licence else 'attribution'}"
         for one in settings.data
-        if not one.licence or not (one.attribution or PUBLIC_DOMAIN.search(one.licence))
+        if not one.licence or not (one.attribution or PUBLIC_DOMAIN.match(one.licence))
     ]
     if lacking or not settings.data:
         raise TinyTimbreError(
