@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from benchmarks.findings.blocks import refresh, refreshed, skeleton
 from benchmarks.findings.findings import Findings, findings
 from benchmarks.findings.sweeps import keep, read_sweeps
-from benchmarks.findings.text import HEADINGS, blocks
+from benchmarks.findings.text import HEADINGS, PICTURES, blocks
 from benchmarks.options import exit_code
 from tinytimbre.durable import write_whole
 
@@ -57,7 +57,8 @@ def _write(args: argparse.Namespace) -> int:
     command = f"python -m benchmarks.findings {' '.join(places)}"
     parts = blocks(found, sweeps=sweeps, command=command)
     document = args.output / DOCUMENT
-    text = document.read_text(encoding="utf-8") if document.is_file() else skeleton("What the sweeps teach", HEADINGS)
+    blank = skeleton("What the sweeps teach", HEADINGS, pictures=PICTURES)
+    text = document.read_text(encoding="utf-8") if document.is_file() else blank
     # All documents are checked before anything is written.
     checked = refreshed(text, parts, origin=str(document))
     for path in args.into:

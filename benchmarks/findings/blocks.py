@@ -38,7 +38,11 @@ def refresh(path: pathlib.Path, blocks: Mapping[str, str]) -> None:
     write_whole(path, refreshed(path.read_text(encoding="utf-8"), blocks, origin=str(path)).encode())
 
 
-def skeleton(title: str, headings: Mapping[str, str]) -> str:
-    """A document to begin with: a heading and an empty marked part per block name."""
-    parts = [f"## {heading}\n\n<!-- findings: {name} -->\n<!-- /findings -->" for name, heading in headings.items()]
-    return "\n\n".join([f"# {title}", *parts]) + "\n"
+def skeleton(title: str, headings: Mapping[str, str], *, pictures: Mapping[str, tuple[str, str]]) -> str:
+    """A document to begin with: per block a heading, its picture (name, file) if it has one, an empty marked part."""
+    parts = [f"# {title}"]
+    for name, heading in headings.items():
+        parts.append(f"## {heading}")
+        parts += [f"![{pictures[name][0]}]({pictures[name][1]})"] if name in pictures else []
+        parts.append(f"<!-- findings: {name} -->\n<!-- /findings -->")
+    return "\n\n".join(parts) + "\n"

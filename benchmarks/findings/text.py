@@ -33,6 +33,12 @@ HEADINGS = {
     "seeds": "How far two trainings differ",
     "reproduce": "Where the figures come from",
 }
+PICTURES = {
+    "results": ("Quality against size of every instrument's best models", "fronts.png"),
+    "size": ("The best model of each size against the best of all", "size.png"),
+    "decoder": ("Effects of the settings on the loss", "settings.png"),
+    "rungs": ("Rank correlation of each rung with the end", "rungs.png"),
+}
 
 
 def blocks(found: Sequence[Findings], *, sweeps: Sequence[Sweep], command: str) -> dict[str, str]:

@@ -102,7 +102,8 @@ def test_the_command_writes_between_the_marks_and_the_same_again(sweep: Sweep, t
 
 def test_marks_that_nothing_is_generated_for_are_an_error() -> None:
     blocks = {"results": "new"}
-    assert "new" in refreshed(skeleton("Title", {"results": "Heading"}), blocks, origin="a")
+    blank = skeleton("Title", {"results": "Heading"}, pictures={"results": ("all", "a.png")})
+    assert "![all](a.png)\n\n<!-- findings: results -->\nnew\n" in refreshed(blank, blocks, origin="a")
     for text in ("no marks", "<!-- findings: resluts -->\n<!-- /findings -->\n"):
         with pytest.raises(TinyTimbreError, match="marked parts"):
             refreshed(text, blocks, origin="a")
