@@ -11,7 +11,7 @@ export TF_USE_LEGACY_KERAS := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: install demo test lint typecheck unit e2e web bench-features bench-training bench-memory bench-kills bench-search \
-  bench-scaling bench-kubeflow bench-gates bench-web lock clean
+  bench-scaling bench-kubeflow bench-gates bench-web findings lock clean
 
 install: $(VENV)/.installed
 
@@ -81,10 +81,16 @@ bench-memory: install
 bench-gates: install
 	$(BIN)/python benchmarks/gates.py --jobs $(JOBS) --figure docs/power.png
 
-# The page that plays the models: http://localhost:8000
+# The page that plays the models: http://localhost:8000. Your own where there are any, else those of the repository.
 PORT ?= 8000
+MODELS ?= $(if $(wildcard $(PUBLISHED)/index.json),$(PUBLISHED),web/models)
 web: install
-	$(BIN)/python web/tools/serve.py --models $(PUBLISHED) --port $(PORT)
+	$(BIN)/python web/tools/serve.py --models $(MODELS) --port $(PORT)
+
+# Tables, figures and pictures of finished sweeps; ARGS takes further options, see --help of the program.
+SWEEPS ?= $(wildcard workspaces/*)
+findings: install
+	$(BIN)/python -m benchmarks.findings $(SWEEPS) --output docs $(ARGS)
 
 MINUTES ?= 10
 bench-web: install

@@ -14,8 +14,8 @@ import traceback
 from collections.abc import Sequence
 from types import FrameType
 
+from pipelines.commands import collect, package, plan, publish, pull, render, report, run, status
 from pipelines.commands import compile as compile_command
-from pipelines.commands import package, plan, publish, pull, render, report, run, status
 from tinytimbre import __version__
 from tinytimbre.errors import TinyTimbreError
 
@@ -28,6 +28,7 @@ COMMANDS = {
     "publish": publish,
     "render": render,
     "package": package,
+    "collect": collect,
     "status": status,
 }
 USER_ERROR, FAULT, INTERRUPTED = 2, 1, 130

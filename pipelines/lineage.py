@@ -23,13 +23,16 @@ from tinytimbre.errors import TinyTimbreError
 
 ORDER = ("Recordings", "Features", "SweepPlan", "Trials", "WebModels", "SweepReport", "Selection", "PushedModel")
 ARTIFACT_COLUMNS = ("id", "type", "uri", "created", "properties")
-EXECUTION_COLUMNS = ("id", "node", "run", "state", "started", "ended")
+EXECUTION_COLUMNS = ("id", "node", "run", "state", "started", "ended", "config")
 EVENT_COLUMNS = ("execution", "artifact", "output")
 
 
 @dataclasses.dataclass(frozen=True)
 class History:
-    """Artifacts, executions and the events between them; times in seconds since 1970."""
+    """Artifacts, executions and the events between them; times in seconds since 1970.
+
+    ``executions.config`` is the JSON of what a component was given of the configuration.
+    """
 
     artifacts: pd.DataFrame
     executions: pd.DataFrame
@@ -80,10 +83,15 @@ class History:
 
     def _inputs_of(self, artifact_ids: Iterable[int]) -> set[int]:
         """What the executions that first made these artifacts had read; cached ones made nothing new."""
-        made = self.events[self.events["output"] & self.events["artifact"].isin(list(artifact_ids))]
-        makers = made.sort_values("execution").groupby("artifact")["execution"].first()
+        makers = self.makers_of(artifact_ids)["id"]
         inputs = self.events[~self.events["output"] & self.events["execution"].isin(makers)]
         return {int(artifact) for artifact in inputs["artifact"]}
+
+    def makers_of(self, artifact_ids: Iterable[int]) -> pd.DataFrame:
+        """The executions that first made these artifacts."""
+        made = self.events[self.events["output"] & self.events["artifact"].isin(list(artifact_ids))]
+        first = made.sort_values("execution").groupby("artifact")["execution"].first()
+        return self.executions[self.executions["id"].isin(first)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,6 +182,7 @@ def _executions(store: metadata_store.MetadataStore) -> list[dict[str, Any]]:
                 "state": pb.Execution.State.Name(execution.last_known_state),
                 "started": execution.create_time_since_epoch / 1000,
                 "ended": execution.last_update_time_since_epoch / 1000,
+                "config": execution.custom_properties["config"].string_value,
             }
         )
     return rows

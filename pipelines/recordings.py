@@ -7,6 +7,7 @@ import hashlib
 import pathlib
 from collections.abc import Sequence
 
+from tinytimbre.audio.attributions import find_attributions
 from tinytimbre.audio.scan import find_manifest, scan_recordings
 
 
@@ -28,8 +29,8 @@ def take_inventory(folder: pathlib.Path, *, instruments: Sequence[str] = ()) -> 
     """
     files = scan_recordings(folder, instruments=instruments)
     digest = hashlib.sha256()
-    manifest = find_manifest(folder)
-    paths = sorted({file.path for file in files if file.path.is_file()} | ({manifest} if manifest else set()))
+    beside = {path for path in (find_manifest(folder), find_attributions(folder)) if path}
+    paths = sorted({file.path for file in files if file.path.is_file()} | beside)
     n_bytes = 0
     for path in paths:
         stat = path.stat()

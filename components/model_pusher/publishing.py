@@ -14,7 +14,7 @@ from tinytimbre.errors import TinyTimbreError
 from tinytimbre.export.bundle import validate_bundle
 from tinytimbre.export.card import CardFacts, CardGate, CardMetric, CardTake, CardValidation, write_card
 from tinytimbre.export.publish import publish_bundle
-from tinytimbre.quality.bounds import MIN_TAKES, upper_bound
+from tinytimbre.quality.bounds import MIN_TAKES, two_sided
 from tinytimbre.quality.gates import HIGHER_IS_BETTER, METRICS
 from tinytimbre.quality.verdict import Verdict
 from tinytimbre.quality.wording import GATE_NAMES
@@ -130,12 +130,9 @@ def _metric(name: str, values: np.ndarray) -> CardMetric:
     title, unit = CARD_METRICS[name]
     low = high = None
     if len(values) >= MIN_TAKES:
-        # Half of what is left out on either side.
-        confidence = (1 + INTERVAL_CONFIDENCE) / 2
-        high = upper_bound(values, confidence=confidence, draws=INTERVAL_DRAWS, seed=0)
-        low = -upper_bound(-values, confidence=confidence, draws=INTERVAL_DRAWS, seed=0)
+        ends = two_sided(values, confidence=INTERVAL_CONFIDENCE, draws=INTERVAL_DRAWS, seed=0)
         # Student's t knows no limits; a distance is not negative, an accuracy not above 100.
-        low, high = (float(np.clip(end, 0.0, 100.0 if unit == "%" else np.inf)) for end in (low, high))
+        low, high = (float(np.clip(end, 0.0, 100.0 if unit == "%" else np.inf)) for end in ends)
     better = "higher" if name in HIGHER_IS_BETTER else "lower"
     return CardMetric(name=title, unit=unit, mean=float(values.mean()), low=low, high=high, better=better)
 

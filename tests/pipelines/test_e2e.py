@@ -24,6 +24,9 @@ from nbclient import NotebookClient
 
 from benchmarks import scaling
 from benchmarks.comparison import compare, snapshot
+from benchmarks.finals import main as write_finals
+from benchmarks.findings.__main__ import main as write_findings
+from benchmarks.findings.sweeps import read_sweeps
 from benchmarks.scaling_costs import read_costs
 from pipelines.workspace import Workspace
 from tinytimbre.config import load_config
@@ -104,6 +107,23 @@ def test_costs_of_a_larger_sweep_are_read_from_this_one(sweep: Sweep, capsys: py
     told = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert [row["instruments_a_run"] for row in told["fleets"]] == [1, 10]
     assert scaling.main(["--workspace", str(sweep.workspace / "absent")]) == 2
+
+
+def test_a_workspace_turns_into_findings_and_into_finals(sweep: Sweep, tmp_path: pathlib.Path) -> None:
+    [found] = read_sweeps([sweep.workspace])
+    assert found.config == load_config(sweep.workspace / "config.yaml")
+    assert found.wall_secs > 0
+    assert write_findings([str(sweep.workspace), "--output", str(tmp_path)]) == 0
+    assert "| flue |" in (tmp_path / "findings.md").read_text()
+    assert write_finals([str(sweep.workspace), "--output", str(tmp_path / "finals.yaml"), "--instrument", "reed"]) == 0
+    planned = tinytimbre("plan", str(tmp_path / "finals.yaml"), "--recordings", str(sweep.recordings))
+    assert planned.returncode == 0, planned.stderr
+
+
+def test_models_of_recordings_without_terms_are_not_gathered(sweep: Sweep, tmp_path: pathlib.Path) -> None:
+    refused = tinytimbre("collect", str(sweep.workspace / "models"), "--to", str(tmp_path / "gathered"))
+    assert refused.returncode == 2
+    assert "has no licence" in refused.stderr
 
 
 def test_the_tables_hold_every_trial_and_candidate(sweep: Sweep) -> None:

@@ -13,14 +13,14 @@ from tinytimbre.durable import write_whole
 from tinytimbre.sweep.accounts import FOLDER, StageAccount
 
 ROWS = [
-    # id, node, run, state, started, ended
-    (1, "SweepPlanner", "a", "COMPLETE", 900.0, 999.0),
-    (2, "SweepTrainer_rung0_shard00", "a", "COMPLETE", 1000.0, 1055.0),
-    (3, "RungPromoter_rung0", "a", "COMPLETE", 1056.0, 1057.0),
-    (4, "SweepTrainer_rung1_shard00", "a", "CANCELED", 1058.0, 5000.0),
-    (5, "SweepTrainer_rung1_shard00", "b", "COMPLETE", 6000.0, 6030.0),
-    (6, "RungPromoter_rung1", "b", "COMPLETE", 6031.0, 6035.0),
-    (7, "SweepTrainer_rung0_shard00", "c", "CACHED", 7000.0, 7001.0),
+    # id, node, run, state, started, ended, config
+    (1, "SweepPlanner", "a", "COMPLETE", 900.0, 999.0, ""),
+    (2, "SweepTrainer_rung0_shard00", "a", "COMPLETE", 1000.0, 1055.0, ""),
+    (3, "RungPromoter_rung0", "a", "COMPLETE", 1056.0, 1057.0, ""),
+    (4, "SweepTrainer_rung1_shard00", "a", "CANCELED", 1058.0, 5000.0, ""),
+    (5, "SweepTrainer_rung1_shard00", "b", "COMPLETE", 6000.0, 6030.0, ""),
+    (6, "RungPromoter_rung1", "b", "COMPLETE", 6031.0, 6035.0, ""),
+    (7, "SweepTrainer_rung0_shard00", "c", "CACHED", 7000.0, 7001.0, ""),
 ]
 
 

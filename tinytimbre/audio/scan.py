@@ -19,6 +19,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 
+from tinytimbre.audio.attributions import attributed
 from tinytimbre.audio.recording import Problem, problem
 from tinytimbre.errors import TinyTimbreError
 
@@ -95,12 +96,13 @@ def scan_recordings(folder: str | pathlib.Path, *, instruments: Iterable[str] = 
     """Files of the wanted instruments (all if none is named), sorted by path.
 
     Raises:
-        TinyTimbreError: no such folder, no audio in it, a broken manifest, an instrument that is not there.
+        TinyTimbreError: no such folder, no audio in it, a broken manifest or table of attributions, an instrument that
+            is not there.
     """
     root = pathlib.Path(folder)
     _check_folder(root)
     manifest = find_manifest(root)
-    files = _from_manifest(root, manifest) if manifest else list(_from_folders(root))
+    files = attributed(_from_manifest(root, manifest) if manifest else list(_from_folders(root)), root=root)
     files.sort(key=lambda file: file.relative)
     present = sorted({file.instrument for file in files if file.problem is None or not file.problem.fatal})
     if not present:

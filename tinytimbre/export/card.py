@@ -7,7 +7,6 @@ Plain data in, Markdown out; nothing is looked up or measured here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import pydantic
@@ -15,12 +14,14 @@ import pydantic
 from tinytimbre.config import TUNED_BITS
 from tinytimbre.export.settings import BundleSettings, Record
 from tinytimbre.export.size import BundleSize
+from tinytimbre.markdown import markdown_table
 
 # RNNoise, the usual yardstick for real-time networks in a browser: 17.5 network, 7.5 FFT, 10 pitch search, MFLOP/s.
 RNNOISE_MFLOPS = 40.0
 # Less than the last bit of float32.
 INAUDIBLE_DB = -200.0
 CONVERTER_TYPES = ("float32", "float16", "uint8")
+LISTEN = "## Listen"
 
 
 class CardMetric(Record):
@@ -124,6 +125,12 @@ def write_card(facts: CardFacts) -> str:
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
+def without_samples(card: str) -> str:
+    """A written card without its section of sounds, for where they do not go along."""
+    head, listen, rest = card.partition(f"\n{LISTEN}\n")
+    return card if not listen else head + rest[rest.index("\n## ") :]
+
+
 def _head(facts: CardFacts) -> str:
     spec, settings = facts.settings.decoder, facts.settings
     layers = f"{spec.kind.upper()}, width {spec.width}, depth {spec.depth}"
@@ -158,7 +165,7 @@ def _size(facts: CardFacts) -> str:
         ("settings.json", size.settings_bytes, size.settings_brotli),
         ("**together**", size.total_bytes, size.total_brotli),
     ]
-    table = _table(("file", "bytes", "bytes, brotli"), [(name, f"{a:,}", f"{b:,}") for name, a, b in rows])
+    table = markdown_table(("file", "bytes", "bytes, brotli"), [(name, f"{a:,}", f"{b:,}") for name, a, b in rows])
     synthesis = "" if facts.synthesis_mflops is None else f", synthesis {facts.synthesis_mflops:.2f}"
     room_mflops = facts.settings.decoder.reverb_mflops(sample_rate_hz=facts.settings.sample_rate_hz)
     room = f", room {room_mflops:.2f}" if room_mflops else ""
@@ -178,7 +185,7 @@ def _quality(facts: CardFacts) -> str:
     ]
     if facts.tfjs_max_abs_error is not None:
         notes.append(f"TensorFlow.js and TensorFlow differ by at most {facts.tfjs_max_abs_error:.1e} in any control.")
-    table = _table(("metric", "mean", f"{facts.confidence:.0%} interval", ""), rows)
+    table = markdown_table(("metric", "mean", f"{facts.confidence:.0%} interval", ""), rows)
     return "\n\n".join(["## Quality", " ".join(notes), table])
 
 
@@ -192,7 +199,7 @@ def _gates(facts: CardFacts) -> str:
     if not facts.gates:
         return ""
     rows = [(g.name, _number(g.mean), _number(g.bound), f"{g.margin:g}", g.status) for g in facts.gates]
-    table = _table(("gate", "worse by", f"{facts.confidence:.0%} bound", "margin", ""), rows)
+    table = markdown_table(("gate", "worse by", f"{facts.confidence:.0%} bound", "margin", ""), rows)
     against = f"Compared take by take with {facts.reference}, the best model of the sweep." if facts.reference else ""
     return "\n\n".join(part for part in ("## Gates", against, table) if part)
 
@@ -223,7 +230,7 @@ def _decibels(error: float) -> str:
 def _samples(facts: CardFacts) -> str:
     if not facts.samples:
         return ""
-    return "## Listen\n\n" + "\n".join(f"- [{label}]({path})" for label, path in facts.samples.items())
+    return f"{LISTEN}\n\n" + "\n".join(f"- [{label}]({path})" for label, path in facts.samples.items())
 
 
 def _data(facts: CardFacts) -> str:
@@ -235,7 +242,7 @@ def _data(facts: CardFacts) -> str:
         f"- {d.source}: {d.licence}{'; ' + d.attribution if d.attribution else ''}" for d in facts.settings.data
     ]
     told = "\n".join(licences) or "- licence of the recordings: not stated by whoever gave them"
-    return f"## Trained on\n\n{_table(('split', 'takes', 'recordings', 'seconds'), rows)}\n\n{told}"
+    return f"## Trained on\n\n{markdown_table(('split', 'takes', 'recordings', 'seconds'), rows)}\n\n{told}"
 
 
 def _lineage(facts: CardFacts) -> str:
@@ -287,12 +294,3 @@ const model = await tf.loadGraphModel(ioHandler(await loadBundle('.')));"""
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [_row(header), _row(["---"] * len(header)), *(_row(row) for row in rows)]
-    return "\n".join(lines)
-
-
-def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"

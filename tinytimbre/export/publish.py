@@ -89,11 +89,22 @@ def read_index(to: str | pathlib.Path) -> Index:
         return parsed(None)  # it is rebuilt from the folders
 
 
-def _publish_to_folder(files: Files, to: pathlib.Path, *, instrument: str) -> str:
+def publish_alone(bundle_dir: str | pathlib.Path, *, card: str, to: pathlib.Path, instrument: str) -> pathlib.Path:
+    """As `publish_bundle` to a folder, of which the instrument's other versions are removed; gives the version's."""
+    _check_instrument(instrument, validate_bundle(bundle_dir))
+    files = _contents(pathlib.Path(bundle_dir), card=card, extra_files={})
+    return to / instrument / _publish_to_folder(files, to, instrument=instrument, alone=True)
+
+
+def _publish_to_folder(files: Files, to: pathlib.Path, *, instrument: str, alone: bool = False) -> str:
     try:
         with _locked(to):
             version = _place(files, to / instrument)
+            # Until the index names the new one, the old ones stay.
             _write_index(to, instrument=instrument, published=version)
+            if alone:
+                _remove_others(to / instrument, version=version)
+                _write_index(to, instrument=instrument, published=version)
     except OSError as error:
         raise _not_writable(error, to) from error
     return version
@@ -154,6 +165,12 @@ def _place(files: Files, folder: pathlib.Path) -> str:
         shutil.rmtree(incoming, ignore_errors=True)
         raise
     return version
+
+
+def _remove_others(folder: pathlib.Path, *, version: str) -> None:
+    for other in _versions(folder):
+        if other != version:
+            shutil.rmtree(folder / other)
 
 
 def _versions(folder: pathlib.Path) -> list[str]:

@@ -52,6 +52,13 @@ def upper_bound(values: np.ndarray, *, confidence: float, draws: int, seed: int)
     return max(bootstrap, float(np.mean(values)) + error * max(t, _skewed_quantile(values, t=t)))
 
 
+def two_sided(values: np.ndarray, *, confidence: float, draws: int, seed: int) -> tuple[float, float]:
+    """Both ends of the confidence interval of a mean: `upper_bound`, half of what is left out on either side."""
+    one_sided = (1 + confidence) / 2
+    low = -upper_bound(-np.asarray(values, np.float64), confidence=one_sided, draws=draws, seed=seed)
+    return low, upper_bound(values, confidence=one_sided, draws=draws, seed=seed)
+
+
 def takes_needed(values: np.ndarray, *, margin: float, confidence: float) -> int | None:
     """Takes for 80 % power to show the mean below ``margin``, if mean and spread stay as in ``values``.
 

@@ -9,7 +9,7 @@ export async function fetchIndex(base) {
   const index = await readIndex(new URL('index.json', base));
   const choices = Object.entries(index?.instruments ?? {}).map(([name, { latest, versions }]) => ({
     name,
-    label: name[0].toUpperCase() + name.slice(1),
+    label: (name[0].toUpperCase() + name.slice(1)).replaceAll('_', ' '),
     url: new URL(`${encodeURIComponent(name)}/${encodeURIComponent(latest)}/`, base).href,
     bytes: versions.find((/** @type {any} */ entry) => entry.version === latest)?.bytes,
   }));

@@ -3,6 +3,7 @@
 import { TinyTimbreError } from '../src/errors.js';
 import { loadInstrument } from '../src/instrument.js';
 import { Player, unsupported } from '../src/player.js';
+import { showGallery } from './gallery.js';
 import { fetchIndex, showInstruments } from './instruments.js';
 import { Recorder } from './recorder.js';
 import { Roll, cents, noteName } from './roll.js';
@@ -28,6 +29,7 @@ const status = element('status', HTMLParagraphElement);
 const buttons = {
   microphone: element('use-microphone', HTMLButtonElement),
   clip: element('use-clip', HTMLButtonElement),
+  song: element('use-song', HTMLButtonElement),
   file: element('use-file', HTMLButtonElement),
 };
 const fileInput = element('file', HTMLInputElement);
@@ -279,11 +281,14 @@ function wireSources() {
   };
   const ended = () => {
     stop();
-    say('The melody is over.');
+    say('It is over.');
   };
   buttons.microphone.onclick = () =>
     toggle('microphone', (context) => openMicrophone(context, { onGone: gone }), 'Listening: sing or hum, one note at a time.');
-  buttons.clip.onclick = () => toggle('clip', (context) => openClip(context, { onEnd: ended }), 'Playing the melody.');
+  /** @param {'clip' | 'song'} kind @param {'low' | 'high'} voice @param {string} words */
+  const sings = (kind, voice, words) => () => toggle(kind, (context) => openClip(context, { voice, onEnd: ended }), words);
+  buttons.clip.onclick = sings('clip', 'low', 'Playing the melody.');
+  buttons.song.onclick = sings('song', 'high', 'Playing the song.');
   buttons.file.onclick = () => {
     if (sounding !== 'file') return fileInput.click();
     stop();
@@ -323,6 +328,7 @@ async function start() {
     if (!globalThis.AudioWorkletNode) throw unsupported();
     const choices = await fetchIndex(MODELS);
     showInstruments(element('instrument-list', HTMLDivElement), choices, choose);
+    showGallery(element('gallery-list', HTMLDivElement), choices);
     for (const button of Object.values(buttons)) button.disabled = false;
   } catch (error) {
     element('instrument-list', HTMLDivElement).replaceChildren();

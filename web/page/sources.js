@@ -1,7 +1,7 @@
-// Where the sound comes from: microphone, file, built-in melody. Each connects itself and can be stopped.
+// Where the sound comes from: microphone, file, built-in melodies. Each connects itself and can be stopped.
 
 import { TinyTimbreError } from '../src/errors.js';
-import { makeClip } from './clip.js';
+import { sing } from './voices.js';
 
 /** @typedef {{node: AudioNode, stop: () => void}} Source */
 
@@ -68,14 +68,27 @@ function sourceOf(context, stream) {
   }
 }
 
-/** @type {{samples: Float32Array, sampleRate: number} | null} */
-let clip = null;
+/** @typedef {keyof typeof import('./voices.js').VOICES} VoiceName */
+/** What has been sung once. @type {Map<VoiceName, AudioBuffer>} */
+const sung = new Map();
 
-/** @param {AudioContext} context @param {{onEnd: () => void}} events @returns {Source} */
-export function openClip(context, { onEnd }) {
-  clip ??= makeClip();
-  const buffer = new AudioBuffer({ length: clip.samples.length, sampleRate: clip.sampleRate });
-  buffer.copyToChannel(/** @type {Float32Array<ArrayBuffer>} */ (clip.samples), 0);
+/** A voice's melody as a buffer. @param {VoiceName} name */
+export function melody(name) {
+  const known = sung.get(name) ?? asBuffer(sing(name));
+  sung.set(name, known);
+  return known;
+}
+
+/** @param {{samples: Float32Array, sampleRate: number}} sound */
+export function asBuffer({ samples, sampleRate }) {
+  const buffer = new AudioBuffer({ length: samples.length, sampleRate });
+  buffer.copyToChannel(/** @type {Float32Array<ArrayBuffer>} */ (samples), 0);
+  return buffer;
+}
+
+/** @param {AudioContext} context @param {{voice: VoiceName, onEnd: () => void}} options @returns {Source} */
+export function openClip(context, { voice, onEnd }) {
+  const buffer = melody(voice);
   const node = new AudioBufferSourceNode(context, { buffer });
   node.onended = onEnd;
   node.start();

@@ -1,0 +1,1 @@
+"""What finished sweeps teach, as tables and pictures: ``python -m benchmarks.findings``."""
