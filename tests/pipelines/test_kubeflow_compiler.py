@@ -157,7 +157,7 @@ def test_pods_do_not_change_what_is_cached(compiled: CompiledPipeline) -> None:
     )
     for name, task in spec_of(compiled).root.dag.tasks.items():
         assert spec_of(other).root.dag.tasks[name].inputs == task.inputs
-        assert task.caching_options.enable_cache
+        assert task.caching_options.enable_cache == (name != "modelpusher")
         assert len(task.inputs.parameters["code_version"].runtime_value.constant.string_value) == 12
 
 
