@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 from pipelines.commands import compile as compile_command
-from pipelines.commands import package, plan, publish, pull, render, report, run, status
+from pipelines.commands import package, plan, publish, pull, render, report, run, smoke, status
 from tinytimbre import __version__
 from tinytimbre.errors import TinyTimbreError
 
@@ -29,6 +29,7 @@ COMMANDS = {
     "render": render,
     "package": package,
     "status": status,
+    "smoke": smoke,
 }
 USER_ERROR, FAULT, INTERRUPTED = 2, 1, 130
 

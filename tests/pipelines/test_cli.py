@@ -8,7 +8,7 @@ import sys
 
 import pytest
 import soundfile
-from instruments import RATE, note
+from tinytimbre.audio.example import RATE, note
 
 from pipelines.cli import main
 from pipelines.commands import report

@@ -18,11 +18,11 @@ import pandas as pd
 import pytest
 import soundfile
 import yaml
-from instruments import make_recordings
 from nbclient import NotebookClient
 
 from benchmarks.comparison import compare, snapshot
 from pipelines.workspace import Workspace
+from tinytimbre.audio.example import make_recordings
 from tinytimbre.config import load_config
 from tinytimbre.report.tables import METRIC_COLUMNS
 
@@ -104,6 +104,12 @@ def test_the_report_stands_alone(sweep: Sweep) -> None:
     assert "<audio" in page
     assert 'src="http' not in page
     assert "reed" in page
+
+
+def test_the_smoke_command_ends_in_a_browser() -> None:
+    done = tinytimbre("smoke")
+    assert done.returncode == 0, done.stderr
+    assert "all is well: browser and TensorFlow.js differ by" in done.stdout
 
 
 def test_lineage_leads_from_the_model_to_the_recordings(sweep: Sweep) -> None:
