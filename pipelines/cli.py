@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 from pipelines.commands import compile as compile_command
-from pipelines.commands import package, plan, publish, pull, render, report, run, smoke, status
+from pipelines.commands import fetch, package, plan, publish, pull, render, report, run, smoke, status, submit
 from tinytimbre import __version__
 from tinytimbre.errors import TinyTimbreError
 
@@ -24,6 +24,8 @@ COMMANDS = {
     "run": run,
     "plan": plan,
     "compile": compile_command,
+    "submit": submit,
+    "fetch": fetch,
     "report": report,
     "publish": publish,
     "render": render,
