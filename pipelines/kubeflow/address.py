@@ -52,7 +52,7 @@ def chosen_host(args: argparse.Namespace) -> str | None:
             "--host must say where Kubeflow Pipelines is",
             got=f"none, and no {ENDPOINT} in the environment",
             remedy="--host https://kubeflow.example.org/pipeline, or after "
-            "`kubectl port-forward -n kubeflow svc/ml-pipeline 8888` --host http://localhost:8888",
+            "`kubectl port-forward -n kubeflow svc/ml-pipeline-ui 8080:80` --host http://localhost:8080",
         )
     return host
 
