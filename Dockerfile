@@ -29,8 +29,9 @@ RUN make product \
  && .venv/bin/uv pip uninstall --quiet --python .venv/bin/python uv pip
 
 FROM debian:12.12-slim@sha256:d5d3f9c23164ea16f31852f95bd5959aad1c5e854332fe00f7b3a20fcc9f635c
+# libgomp1 is for libsvm, which was compiled above.
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends ca-certificates chromium python3.11 \
+ && apt-get install --yes --no-install-recommends ca-certificates chromium libgomp1 python3.11 \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --uid 10001 --create-home tinytimbre
 COPY --from=build /opt/tinytimbre /opt/tinytimbre
