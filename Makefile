@@ -10,22 +10,32 @@ export TF_USE_LEGACY_KERAS := 1
 # Set by some images; without compiled files every process would compile its imports again, 18 s of CPU each.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install demo test lint typecheck unit e2e web bench-features bench-training bench-memory bench-kills bench-search \
-  bench-scaling bench-kubeflow bench-gates bench-web findings lock clean
+.PHONY: install product dependencies demo test lint typecheck unit e2e web bench-features bench-training bench-memory \
+  bench-kills bench-search bench-scaling bench-kubeflow bench-gates bench-web findings lock clean
+
+# What is installed: everything, or, for an image, requirements/runtime.txt.
+REQUIREMENTS ?= requirements/lock.txt
 
 install: $(VENV)/.installed
+product: $(VENV)/.product
+dependencies: $(VENV)/.dependencies
 
-$(VENV)/.installed: requirements/bootstrap.txt requirements/lock.txt pyproject.toml setup.py web/package-lock.json \
-  web/tools/fetch_clients.py
+$(VENV)/.dependencies: requirements/bootstrap.txt $(REQUIREMENTS) web/package-lock.json
 	@command -v $(PYTHON) >/dev/null || { echo "TinyTimbre needs Python 3.11 with venv: got no '$(PYTHON)'. \
 	Way out: apt-get install python3.11-venv python3.11-dev g++, or make PYTHON=/path/to/python3.11"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
-	$(BIN)/uv pip sync --python $(BIN)/python --require-hashes --compile-bytecode requirements/lock.txt
-	$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/uv pip sync --python $(BIN)/python --require-hashes --compile-bytecode $(REQUIREMENTS)
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/npm ci --prefix web --no-audit --no-fund
-	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python web/tools/fetch_clients.py
+	@touch $@
+
+$(VENV)/.product: $(VENV)/.dependencies pyproject.toml setup.py
+	$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation --editable .
 	$(BIN)/python -m compileall -q tinytimbre components pipelines
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.product web/tools/fetch_clients.py
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python web/tools/fetch_clients.py
 	@touch $@
 
 demo: install
@@ -100,6 +110,8 @@ bench-web: install
 lock:
 	$(BIN)/uv pip compile pyproject.toml --group dev --generate-hashes --python-version 3.11 \
 	  --no-emit-index-url --no-emit-find-links --no-header --quiet --upgrade -o requirements/lock.txt
+	$(BIN)/uv pip compile pyproject.toml --constraint requirements/lock.txt --generate-hashes --python-version 3.11 \
+	  --no-emit-index-url --no-emit-find-links --no-header --quiet -o requirements/runtime.txt
 	$(BIN)/uv pip compile requirements/bootstrap.in --generate-hashes --python-version 3.11 \
 	  --no-emit-index-url --no-emit-find-links --no-header --quiet --upgrade -o requirements/bootstrap.txt
 

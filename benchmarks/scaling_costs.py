@@ -21,7 +21,7 @@ from pipelines.workspace import Workspace
 from tinytimbre.config import SweepConfig, load_config
 from tinytimbre.errors import TinyTimbreError
 from tinytimbre.sweep import RungResult, SweepPlan, TrialStore, promote
-from tinytimbre.sweep.accounts import TRAINING, RungAccount, read_accounts
+from tinytimbre.sweep.accounts import TRAINING, StageAccount, read_accounts
 
 PER_TRIAL = ("data", "building", "tracing", "validation", "checkpoints")
 """Parts of a worker's time that come once a trial and rung, however many steps it has."""
@@ -104,7 +104,8 @@ def read_costs(workspace: Workspace) -> Costs:
     """
     history = History.read(workspace.require().metadata)
     config, (plan, plan_file) = load_config(workspace.config), _plan(history)
-    store, accounts = TrialStore(workspace.trials), read_accounts(workspace.trials)
+    store = TrialStore(workspace.trials)
+    accounts = [account for account in read_accounts(store.storage) if account.stage == "rung"]
     if [account.rung for account in accounts] != list(range(len(plan.rungs))):
         raise TinyTimbreError(
             "costs are read from one sweep that nothing interrupted",
@@ -126,7 +127,7 @@ def read_costs(workspace: Workspace) -> Costs:
     )
 
 
-def _rung(account: RungAccount, store: TrialStore) -> RungCosts:
+def _rung(account: StageAccount, store: TrialStore) -> RungCosts:
     found = [(trial_id, store.result(trial_id, account.rung)) for trial_id in account.trial_ids]
     done = [(trial_id, result) for trial_id, result in found if result and result.status == "done"]
     steps = account.seconds[TRAINING]
@@ -143,7 +144,7 @@ def _rung(account: RungAccount, store: TrialStore) -> RungCosts:
 
 
 def _bytes(store: TrialStore, trial_id: str, name: str) -> int:
-    return (store.folder(trial_id) / name).stat().st_size
+    return (pathlib.Path(store.address) / trial_id / name).stat().st_size
 
 
 def _plan(history: History) -> tuple[SweepPlan, pathlib.Path]:

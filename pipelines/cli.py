@@ -14,7 +14,20 @@ import traceback
 from collections.abc import Sequence
 from types import FrameType
 
-from pipelines.commands import collect, package, plan, publish, pull, render, report, run, status
+from pipelines.commands import (
+    collect,
+    fetch,
+    package,
+    plan,
+    publish,
+    pull,
+    render,
+    report,
+    run,
+    smoke,
+    status,
+    submit,
+)  # fmt: skip
 from pipelines.commands import compile as compile_command
 from tinytimbre import __version__
 from tinytimbre.errors import TinyTimbreError
@@ -24,12 +37,15 @@ COMMANDS = {
     "run": run,
     "plan": plan,
     "compile": compile_command,
+    "submit": submit,
+    "fetch": fetch,
     "report": report,
     "publish": publish,
     "render": render,
     "package": package,
     "collect": collect,
     "status": status,
+    "smoke": smoke,
 }
 USER_ERROR, FAULT, INTERRUPTED = 2, 1, 130
 

@@ -21,6 +21,7 @@ from components.channels import MAX_SHARDS
 from components.feature_extractor.component import FeatureExtractor
 from components.model_pusher.component import ModelPusher
 from components.model_selector.component import ModelSelector
+from components.names import PIPELINE_NAME
 from components.quality_evaluator.component import QualityEvaluator
 from components.recording_example_gen.component import RecordingExampleGen
 from components.rung_promoter.component import RungPromoter
@@ -30,9 +31,6 @@ from components.sweep_trainer.component import SweepTrainer
 from components.tfjs_exporter.component import TfjsExporter
 from tinytimbre.config import SweepConfig
 from tinytimbre.errors import TinyTimbreError
-
-PIPELINE_NAME = "tinytimbre"
-"""The same for every configuration, so that sweeps in one workspace share TFX's cache."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -27,6 +27,7 @@ WITHIN_OTHERS = ("TF.js",)
 
 TITLES = {
     "pull": "Fetching recordings",
+    "fetch": "Fetching results",
     "recordings": "Checking recordings",
     "features": "Extracting features",
     "distilling": "Distilling",

@@ -40,7 +40,8 @@ class ModelPusher(BaseComponent):
         recordings: `components.Recordings`, for the model card.
 
     Outputs:
-        pushed: `PushedModel`; custom property ``published`` is JSON: instrument → directory.
+        pushed: `PushedModel`: the report and a copy of what was published; custom property ``published`` is JSON:
+            instrument → directory.
     """
 
     SPEC_CLASS = ModelPusherSpec

@@ -13,12 +13,17 @@ from tinytimbre.errors import TinyTimbreError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to compile, for which image, where to."""
-    parser.add_argument("config", type=pathlib.Path, metavar="CONFIG", help="a YAML file, see configs/")
-    parser.add_argument("--image", required=True, metavar="IMG", help="container image with this version, with its tag")
-    parser.add_argument("--shards", type=int, default=4, metavar="N", help="pods per rung (default: 4)")
+    add_pipeline_arguments(parser)
     parser.add_argument(
         "--output", type=pathlib.Path, default=pathlib.Path("pipeline.yaml"), metavar="FILE", help="(%(default)s)"
     )
+
+
+def add_pipeline_arguments(parser: argparse.ArgumentParser) -> None:
+    """What decides what is compiled."""
+    parser.add_argument("config", type=pathlib.Path, metavar="CONFIG", help="a YAML file, see configs/")
+    parser.add_argument("--image", required=True, metavar="IMG", help="container image with this version, with its tag")
+    parser.add_argument("--shards", type=int, default=4, metavar="N", help="pods per rung (default: 4)")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,35 +1,128 @@
-"""Show how far a sweep has got, and where its published models come from."""
+"""Show how far a sweep has got, here or on Kubeflow, and where its published models come from."""
 
 from __future__ import annotations
 
 import argparse
 import collections
 import pathlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pipelines.commands import options
+from pipelines.kubeflow.address import RunAddress, add_cluster_arguments, chosen_host, chosen_namespace, find_run
 from pipelines.workspace import Workspace
 
 if TYPE_CHECKING:
     import rich.console
 
+    from pipelines.kubeflow.runs import Run, Stage
     from pipelines.lineage import History
     from tinytimbre.sweep import RungResult, SweepPlan, TrialStore
     from tinytimbre.sweep.store import TuningResult
 
 
+LISTED_RUNS = 20
+WORDS = {
+    "COMPLETE": "done", "SUCCEEDED": "done", "CACHED": "done before", "SKIPPED": "skipped", "FAILED": "failed",
+    "CANCELED": "interrupted", "CANCELING": "being interrupted", "PENDING": "waiting", "RUNNING": "running",
+}  # fmt: skip
+"""Of MLMD and of Kubeflow."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which sweep."""
-    options.add_workspace_argument(parser)
+    parser.add_argument(
+        "sweep",
+        nargs="?",
+        metavar="WORKSPACE|RUN",
+        help="where `tinytimbre run` worked; or the id of a run on Kubeflow, or its page (default: list the runs)",
+    )
+    add_cluster_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Reads MLMD and the trial store; changes nothing, so it may run beside a sweep."""
+    """Asks Kubeflow, or reads MLMD and the trial store; changes nothing, so it may run beside a sweep."""
+    if args.sweep is None:
+        return _list_runs(args)
+    address = find_run(args.sweep, args=args)
+    return _local(Workspace(args.sweep).require()) if address is None else _remote(address, args)
+
+
+def _list_runs(args: argparse.Namespace) -> int:
+    """The newest runs that the server knows."""
+    from pipelines.terminal import terminal
+
+    host = chosen_host(args)
+    with terminal(verbose=args.verbose) as screen:
+        from pipelines.kubeflow.connection import connect
+        from pipelines.kubeflow.runs import latest_runs
+
+        runs = latest_runs(connect(host, namespace=chosen_namespace(args)), limit=LISTED_RUNS)
+        _show_runs(runs, screen.results)
+    return 0
+
+
+def _remote(address: RunAddress, args: argparse.Namespace) -> int:
+    """One run on Kubeflow."""
+    from pipelines.terminal import terminal
+
+    with terminal(verbose=args.verbose) as screen:
+        from pipelines.kubeflow.connection import connect
+        from pipelines.kubeflow.runs import read_run
+
+        found = read_run(connect(address.host, namespace=chosen_namespace(args)), address.run_id)
+        _show_run(found, screen.results, host=address.host)
+    return 0
+
+
+def _show_runs(runs: Sequence[Run], console: rich.console.Console) -> None:
+    import rich.table
+
+    table = rich.table.Table("run", "name", "state", "started (UTC)", title="Runs", title_justify="left")
+    for found in runs:
+        started = f"{found.created:%Y-%m-%d %H:%M}" if found.created else ""
+        table.add_row(found.run_id, found.name, _word(found.state), started)
+    console.print(table if runs else "no run yet")
+
+
+def _show_run(found: Run, console: rich.console.Console, *, host: str | None) -> None:
+    rows = [(stage.name, stage.state, stage.seconds) for stage in found.stages]
+    _table(rows, console, title=f"Run {found.name}: {_word(found.state)}")
+    for stage in found.stages:
+        if stage.state == "FAILED":
+            console.print(_failure(stage), markup=False, highlight=False, soft_wrap=True)
+    if found.error:
+        console.print(f"the run: {found.error}", markup=False, highlight=False, soft_wrap=True)
+    if found.state == "SUCCEEDED":
+        server = f" --host {host}" if host else ""
+        line = f"next: tinytimbre fetch {found.run_id}{server} --workspace DIR"
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _failure(stage: Stage) -> str:
+    said = stage.error or "Kubeflow gives no reason"
+    return f"{stage.name}: {said}{''.join(f'; log: kubectl logs {pod}' for pod in stage.pods[-1:])}"
+
+
+def _word(state: str) -> str:
+    return WORDS.get(state, state.lower())
+
+
+def _table(rows: Sequence[tuple[str, str, float | None]], console: rich.console.Console, *, title: str) -> None:
+    """Stages: name, state, seconds where they are known."""
+    import rich.table
+
+    table = rich.table.Table("stage", "state", "seconds", title=title, title_justify="left")
+    for name, state, seconds in rows:
+        table.add_row(name, _word(state), "" if seconds is None else f"{seconds:.0f}")
+    console.print(table)
+
+
+def _local(workspace: Workspace) -> int:
+    """A workspace."""
     from pipelines.lineage import History
     from pipelines.terminal import results_console
     from tinytimbre.sweep.store import TrialStore
 
-    workspace = Workspace(args.workspace).require()
     console = results_console()
     history = History.read(workspace.metadata)
     _stages(history, console, active=workspace.is_locked())
@@ -44,20 +137,16 @@ def run(args: argparse.Namespace) -> int:
 
 def _stages(history: History, console: rich.console.Console, *, active: bool) -> None:
     """The nodes of the last run; RUNNING without a process that holds the workspace means killed."""
-    import rich.table
-
     name = history.latest_run()
     if name is None:
         console.print("no run yet")
         return
-    words = {"COMPLETE": "done", "CACHED": "done before", "FAILED": "failed", "CANCELED": "interrupted"}
-    words["RUNNING"] = "running" if active else "interrupted"
-    table = rich.table.Table("stage", "state", "seconds", title="Last run", title_justify="left")
+    rows = []
     for row in history.run(name).to_dict("records"):
-        state = str(row["state"])
-        seconds = f"{row['ended'] - row['started']:.0f}" if state in ("COMPLETE", "FAILED") else ""
-        table.add_row(str(row["node"]), words.get(state, state.lower()), seconds)
-    console.print(table)
+        state = "CANCELED" if row["state"] == "RUNNING" and not active else str(row["state"])
+        seconds = float(row["ended"] - row["started"]) if state in ("COMPLETE", "FAILED") else None
+        rows.append((str(row["node"]), state, seconds))
+    _table(rows, console, title="Last run")
 
 
 def _trials(store: TrialStore, console: rich.console.Console) -> None:

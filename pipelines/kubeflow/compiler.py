@@ -41,6 +41,7 @@ MAX_ARGUMENT_BYTES = 96 * 1024
 """Linux passes at most 128 KiB in one argument; the launcher adds URIs and metadata to a task's parameters."""
 
 COMMAND = ["python", "-m", "pipelines.kubeflow.entry_point"]
+PUSHER = "ModelPusher"
 RECORDINGS, RECORDINGS_DIGEST, PUBLISH_TO = "recordings", "recordings_digest", "publish_to"
 DESCRIPTIONS = {
     RECORDINGS: "Folder with the recordings, on the volume.",
@@ -145,6 +146,8 @@ def _specification(pipeline: Pipeline, *, image: str, config: SweepConfig) -> di
     spec: dict[str, Any] = KubeflowV2DagRunner(runner).run(pipeline, write_out=False)["pipelineSpec"]
     for task, body in spec["root"]["dag"]["tasks"].items():
         _complete(body, spec["deploymentSpec"]["executors"][f"{task}_executor"], pods[task], config)
+    # Reused, it would leave nothing below the run's own id, where its report and models are fetched from.
+    spec["root"]["dag"]["tasks"][PUSHER]["cachingOptions"]["enableCache"] = False
     _explain_parameters(spec, config.kubeflow)
     return spec
 

@@ -263,6 +263,14 @@ def test_the_chosen_model_is_pushed_with_its_card(finished: Finished) -> None:
     assert len(list((version / "samples").glob("*.flac"))) >= 2
 
 
+def test_the_artifact_holds_what_was_pushed_and_the_report(finished: Finished) -> None:
+    pushed, selection = finished.folder("ModelPusher", "pushed"), finished.folder("ModelSelector", "selection")
+    version = pathlib.Path(json.loads((pushed / "published.json").read_text())["reed"])
+    [copy] = (pushed / "models" / "reed").iterdir()
+    assert _files(copy) == _files(version)
+    assert (pushed / "report.html").read_bytes() == (selection / "report.html").read_bytes()
+
+
 def test_what_is_not_blessed_is_not_pushed(finished: Finished) -> None:
     gates = finished.bench.config.gates.model_copy(update={"absolute_log_spectral_db": 1e-3})
     strict = Bench(finished.bench.folder, finished.bench.config.model_copy(update={"gates": gates}), runs=100)

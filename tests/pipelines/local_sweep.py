@@ -11,7 +11,8 @@ import sys
 from typing import Any
 
 import yaml
-from instruments import make_recordings
+
+from tinytimbre.audio.example import make_recordings
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SMOKE = ROOT / "configs" / "smoke.yaml"

@@ -8,15 +8,15 @@ import sys
 
 import pytest
 import soundfile
-from instruments import RATE, note
 
 from pipelines.cli import main
 from pipelines.commands import report
+from tinytimbre.audio.example import RATE, note
 from tinytimbre.errors import TinyTimbreError
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SMOKE = str(ROOT / "configs" / "smoke.yaml")
-HEAVY = ("tensorflow", "tfx", "apache_beam", "pandas", "librosa", "numpy", "ml_metadata", "rich", "av")
+HEAVY = ("tensorflow", "tfx", "apache_beam", "pandas", "librosa", "numpy", "ml_metadata", "rich", "av", "kfp", "fsspec")
 
 
 @pytest.fixture
@@ -35,7 +35,19 @@ def test_help_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, cwd=ROOT, check=True)
     assert "heavy: []" in done.stdout
-    for command in ("pull", "run", "plan", "compile", "report", "publish", "render", "package", "status"):
+    for command in (
+        "pull",
+        "run",
+        "plan",
+        "compile",
+        "submit",
+        "fetch",
+        "report",
+        "publish",
+        "render",
+        "package",
+        "status",
+    ):
         assert f"    {command} " in done.stdout
 
 

@@ -18,7 +18,6 @@ import pandas as pd
 import pytest
 import soundfile
 import yaml
-from instruments import make_recordings
 from local_sweep import ROOT, SMOKE, Sweep, command, environment, published, tinytimbre, values
 from nbclient import NotebookClient
 
@@ -29,6 +28,7 @@ from benchmarks.findings.__main__ import main as write_findings
 from benchmarks.findings.sweeps import read_sweeps
 from benchmarks.scaling_costs import read_costs
 from pipelines.workspace import Workspace
+from tinytimbre.audio.example import make_recordings
 from tinytimbre.config import load_config
 from tinytimbre.report.tables import METRIC_COLUMNS
 
@@ -68,6 +68,12 @@ def test_the_report_stands_alone(sweep: Sweep) -> None:
     assert "<audio" in page
     assert 'src="http' not in page
     assert "reed" in page
+
+
+def test_the_smoke_command_ends_in_a_browser() -> None:
+    done = tinytimbre("smoke")
+    assert done.returncode == 0, done.stderr
+    assert "all is well: browser and TensorFlow.js differ by" in done.stdout
 
 
 def test_lineage_leads_from_the_model_to_the_recordings(sweep: Sweep) -> None:

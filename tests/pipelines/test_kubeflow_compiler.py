@@ -12,6 +12,7 @@ import yaml
 from google.protobuf import json_format
 from kfp.components import load_component_from_file
 from kfp.pipeline_spec import pipeline_spec_pb2 as pb
+from kubeflow_server import KubeflowServer, serving
 from tfx.orchestration.kubeflow.v2 import compiler_utils
 from tfx.utils import import_utils
 
@@ -178,7 +179,7 @@ def test_pods_and_engine_do_not_change_what_is_cached(compiled: CompiledPipeline
         assert (container.command, container.args) == (executor.container.command, executor.container.args)
     for name, task in spec_of(compiled).root.dag.tasks.items():
         assert spec_of(other).root.dag.tasks[name].inputs == task.inputs
-        assert task.caching_options.enable_cache
+        assert task.caching_options.enable_cache == (name != "modelpusher")
         assert len(task.inputs.parameters["code_version"].runtime_value.constant.string_value) == 12
 
 
@@ -316,3 +317,17 @@ def test_the_command_refuses(
     assert main(["compile", str(CONFIGS / "smoke.yaml"), *arguments]) == 2
     assert message in capfd.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_submit_sends_what_compile_writes(compiled: CompiledPipeline, capfd: pytest.CaptureFixture[str]) -> None:
+    server = KubeflowServer()
+    pods = ["submit", str(CONFIGS / "smoke.yaml"), "--image", IMAGE, "--shards", "3", "--recordings-digest", "first"]
+    with serving(server) as address:
+        assert main([*pods, "--host", address, "--pipeline-root", "s3://bucket/runs", "--budget-scale", "0.5"]) == 0
+    [version], [run] = server.versions, server.runs
+    assert version.pipeline_spec == {"pipeline_spec": compiled.pipeline, "platform_spec": compiled.platform}
+    assert run.runtime_config.parameters == {"recordings_digest": "first", "budget_scale": 0.5}
+    assert capfd.readouterr().out == (
+        f"run: {run.run_id}\npage: {address}/#/runs/details/{run.run_id}\n"
+        f"next: tinytimbre status {run.run_id} --host {address}\n"
+    )

@@ -6,12 +6,12 @@ import pathlib
 import signal
 
 import pytest
-from instruments import make_recordings
 
 from benchmarks.simulated_kubeflow import SimulatedRun
 from components.recording_example_gen.executor import Executor
 from pipelines.kubeflow import entry_point
 from pipelines.kubeflow.compiler import compile_pipeline
+from tinytimbre.audio.example import make_recordings
 from tinytimbre.audio.recording import RecordingSet
 from tinytimbre.config import load_config
 from tinytimbre.features.artifact import load_index

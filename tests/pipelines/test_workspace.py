@@ -6,10 +6,10 @@ import sys
 
 import pytest
 import soundfile
-from instruments import RATE, make_recordings, note
 
 from pipelines.recordings import take_inventory
 from pipelines.workspace import Workspace, check_folder, check_place, make_place, needed_bytes
+from tinytimbre.audio.example import RATE, make_recordings, note
 from tinytimbre.config import load_config
 from tinytimbre.errors import TinyTimbreError
 

@@ -1,4 +1,4 @@
-"""A folder of recordings, synthesised: two instruments that differ in their spectrum, a note per file."""
+"""Recordings that nobody played, for trying the whole way without any: two instruments of unlike spectra."""
 
 from __future__ import annotations
 
