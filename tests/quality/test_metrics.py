@@ -99,6 +99,13 @@ def test_loudness_of_one_db_more_is_one_db():
     assert metrics.loudness_error_db(*curves) == pytest.approx(1.0, abs=1e-3)
 
 
+def test_silence_below_the_floor_is_no_error_of_loudness():
+    note, pause, silence = np.full(80, 10.0), np.full(20, -52.0), np.full(20, -100.0)
+    assert metrics.loudness_error_db(np.append(note, pause), np.append(note, silence)) == 0
+    # Above it, all of the difference counts: 40 dB in a fifth of the frames.
+    assert metrics.loudness_error_db(np.append(note, pause + 42), np.append(note, silence)) == pytest.approx(8)
+
+
 def test_loudness_agrees_with_librosa():
     sounds = [_tone(seed=1), _lowpass(_tone(seed=2), 1000)]
     weighting = 10 ** (librosa.A_weighting(librosa.fft_frequencies(sr=RATE, n_fft=512)) / 10)

