@@ -80,7 +80,8 @@ def _values(row: dict[Any, Any]) -> dict[str, Any]:
 
 
 def _entry(spec: DecoderSpec) -> dict[str, Any]:
-    values = spec.model_dump()
+    unused = {"kernel_size"} if spec.kind == "gru" else set()
+    values = spec.model_dump(exclude=unused)
     return {"decoder": values.pop("kind"), **values}
 
 

@@ -106,7 +106,8 @@ def test_a_process_that_left_the_group_is_found_and_ended(tmp_path: pathlib.Path
 def test_the_exit_code_of_a_command_that_ends(tmp_path: pathlib.Path) -> None:
     with session([sys.executable, "-c", "print('x'); exit(3)"], log=tmp_path / "log", env=dict(os.environ)) as running:
         assert running.wait(timeout_secs=60) == 3
-    assert (tmp_path / "log").read_text() == "x\n"
+    # gRPC, where another test has loaded it, may have said something before the program began.
+    assert (tmp_path / "log").read_text().splitlines()[-1] == "x"
 
 
 def _copied(value: object) -> object:
