@@ -320,6 +320,7 @@ def test_a_model_that_fails_in_a_browser_cannot_be_chosen(finished: Finished) ->
         plan,
         store=TrialStore(finished.bench.folder / "trials"),
         models=models,
+        failures=[],
         evaluations=evaluations,
         baselines={},
         validated={models[0].candidate_id: Validation(runtime="browser", failure="it is silent")},
