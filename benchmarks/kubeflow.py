@@ -33,7 +33,7 @@ IMAGE = "registry.example.org/tinytimbre:0.1.0"
 TRIALS = (32, 243, 5_000)
 LARGE_SPACE: dict[str, Any] = {
     "decoder": ["gru", "cnn"], "input": ["loudness", "rms_energy"], "harmonics": list(range(10, 60)),
-    "noise_bands": list(range(9, 59)), "width": [8, 12, 16, 24], "learning_rate": [0.001, 0.003],
+    "noise_bands": list(range(9, 59)), "width": [8, 12, 16, 24],
 }  # fmt: skip
 
 

@@ -62,7 +62,7 @@ def _sweep(args: argparse.Namespace, folder: pathlib.Path) -> argparse.Namespace
         recordings=folder / "recordings",
         instrument=None,
         workspace=folder / "workspace",
-        publish_to=folder / "published",
+        publish_to=str(folder / "published"),
         jobs=args.jobs,
         verbose=args.verbose,
     )

@@ -214,7 +214,7 @@ def test_one_file_serves_many_runs(compiled: CompiledPipeline) -> None:
 def test_thousands_of_trials_compile_into_as_little(method: str, compiled: CompiledPipeline) -> None:
     space = {
         "decoder": ["gru"], "harmonics": list(range(10, 60)), "noise_bands": list(range(9, 59)),
-        "learning_rate": [0.001, 0.003], "width": [8],
+        "input": ["loudness", "rms_energy"], "width": [8],
     }  # fmt: skip
     search = {"method": method, "trials": 5_000, "space": space}
     config = changed(SMOKE, search=search)

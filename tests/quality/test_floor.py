@@ -153,8 +153,8 @@ def test_the_smallest_margin_is_shown_in_four_of_five_samples(takes: int) -> Non
         bounds.upper_bound(generator.normal(0, spread, takes), confidence=0.95, draws=400, seed=0) <= margin
         for _ in range(runs)
     )
-    # Adding two t quantiles is an approximation, on the safe side with few takes (exact: the noncentral t).
-    assert 0.76 <= shown / runs <= 0.93
+    # Both shares are counted: 1,000 and 1,500 draws of 0.8 are off by 0.013 and 0.010, here at most three times both.
+    assert 0.75 <= shown / runs <= 0.85
 
 
 def test_too_few_takes_have_no_smallest_margin() -> None:
