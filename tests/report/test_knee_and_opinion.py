@@ -65,10 +65,10 @@ def test_intervals_hold_the_difference_and_agree_with_student(sweep):
     for name, (low, high) in found.items():
         difference = (wide.loc[name] - wide.loc[verdict.reference]).to_numpy()
         student = scipy.stats.t.interval(0.9, len(difference) - 1, difference.mean(), scipy.stats.sem(difference))
-        # The wider of Student's and the bootstrap's end, never inside Student's.
+        # The widest of three ends, never inside Student's; of few takes, the correction for skewness goes furthest.
         assert low <= student[0] + 1e-9
         assert high >= student[1] - 1e-9
-        assert high - low < 1.5 * (student[1] - student[0])
+        assert high - low < 3 * (student[1] - student[0])
     metric = plot_data(sweep, instrument="flute")["metrics"][0]
     assert set(metric["intervals"]) <= set(others)
     assert metric["intervals"]
