@@ -13,16 +13,15 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 
-import fsspec
-
 from components.names import PIPELINE_NAME, PUBLISHED_MODELS, REPORT
 from pipelines.kubeflow.names import task_name
 from pipelines.kubeflow.runs import Run
-from tinytimbre.durable import replacing
+from tinytimbre.durable import write_whole
 from tinytimbre.errors import TinyTimbreError
 from tinytimbre.export.bundle import BUNDLE_FILES
 from tinytimbre.export.publish import CARD_FILE, publish_bundle, read_index
 from tinytimbre.progress import ProgressEvent, report
+from tinytimbre.storage import open_storage
 
 TASK, OUTPUT = task_name("ModelPusher"), "pushed"
 
@@ -99,44 +98,33 @@ def fetch_results(run: Run, *, root: str, folder: pathlib.Path) -> Results:
 
 
 def download(url: str, *, folder: pathlib.Path) -> None:
-    """Copies all files below `url` into `folder`, each whole or not at all; those of the right size are not read again.
+    """Copies all files below `url` into `folder`, each whole or not at all; those that are there are not read again.
 
-    Nothing below a run's own id is ever changed, so a file of the right size is the right file.
+    Nothing below a run's own id is ever changed, so a file that is there is the right file.
 
     Args:
-        url: any that fsspec knows, and ``minio://``, which is S3 at ``AWS_ENDPOINT_URL``; credentials are those that
-            the environment gives to the store's own client.
+        url: an address of an object store, or a path; credentials are those that the environment gives to the store's
+            own client.
         folder: made where it does not exist.
 
     Raises:
         TinyTimbreError: the store cannot be read.
     """
-    try:
-        files, path = fsspec.core.url_to_fs(url.replace("minio://", "s3://", 1))
-        found = files.find(path, detail=True)
-        for done, (source, facts) in enumerate(sorted(found.items())):
-            target = folder / _inside(source, path)
-            if not target.is_file() or target.stat().st_size != facts["size"]:
-                with replacing(target) as partial:
-                    files.get_file(source, str(partial))
-            report(ProgressEvent("fetch", done + 1, len(found), "files"))
-    except TinyTimbreError:
-        raise
-    except Exception as error:  # each store has a family of errors of its own
-        raise TinyTimbreError(
-            "the pipeline root must be a place that can be read from here",
-            got=f"{url}: {type(error).__name__}: {error}"[:400],
-            cause="no credentials in the environment, no such bucket, or a store that only the cluster reaches",
-            remedy="AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL for s3:// and minio://, "
-            "GOOGLE_APPLICATION_CREDENTIALS for gs://; then run the same command again, what is here stays",
-        ) from error
+    storage = open_storage(url)
+    names = storage.names()
+    for done, name in enumerate(names):
+        target = folder / _inside(name)
+        content = None if target.is_file() else storage.read(name)
+        if content is not None:
+            write_whole(target, content)
+        report(ProgressEvent("fetch", done + 1, len(names), "files"))
 
 
-def _inside(source: str, path: str) -> pathlib.PurePosixPath:
-    """Of a file below `path`; a store's keys may be anything, so they are not trusted with our folders."""
-    relative = pathlib.PurePosixPath(source.removeprefix("/")).relative_to(path.strip("/"))
-    if ".." in relative.parts:
-        raise TinyTimbreError("artifacts must lie below their folder", got=source)
+def _inside(name: str) -> pathlib.PurePosixPath:
+    """A store's keys may be anything, so they are not trusted with our folders."""
+    relative = pathlib.PurePosixPath(name)
+    if relative.is_absolute() or ".." in relative.parts:
+        raise TinyTimbreError("artifacts must lie below their folder", got=name)
     return relative
 
 
