@@ -73,9 +73,9 @@ class _Viewed(Mapping[str, tf.Tensor]):
 
 @tf.custom_gradient
 def trained_exp_sigmoid(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-    """`exp_sigmoid` for training: the derivative from the value, where TensorFlow would raise to a power once more."""
+    """`exp_sigmoid` for training: the derivative from the value, and powers by logarithms, which takes a third."""
     sigmoid = tf.sigmoid(x)
-    power = 2.0 * sigmoid ** math.log(10.0)
+    power = 2.0 * tf.exp(math.log(10.0) * tf.math.log(sigmoid))
     return power + 1e-7, lambda upstream: upstream * power * (math.log(10.0) * (1.0 - sigmoid))
 
 

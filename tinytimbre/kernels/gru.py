@@ -1,6 +1,6 @@
 """All steps of a GRU and of its backward pass, without a framework between the steps.
 
-A step is one product with the state, four rows by thirty-two columns at a time in registers, and the gates. Units come
+A step is one product with the state, eight rows by thirty-two columns at a time in registers, and the gates. Units come
 in multiples of 32 (`UNITS`); units that are only filling have zero weights and stay zero.
 """
 
@@ -12,7 +12,7 @@ from numba import njit
 from tinytimbre.kernels.lanes import LANES, exp, load, splat, store
 
 UNITS = 2 * LANES
-ROWS = 4
+ROWS = 8
 
 
 def forward_scan(projected: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -153,32 +153,47 @@ def _backward_scan(
 
 @njit(cache=True, fastmath={"contract"}, error_model="numpy")
 def _add_product(out: np.ndarray, left: np.ndarray, panels: np.ndarray) -> None:
-    """Adds ``left @ matrix`` to `out`: [rows, m] += [rows, n] [n, m], rows in fours, the matrix in panels."""
+    """Adds ``left @ matrix`` to `out`: [rows, m] += [rows, n] [n, m], rows in eights, the matrix in panels."""
     for panel in range(len(panels)):
         for row in range(0, len(out), ROWS):
-            _add_tile(
-                out[row], out[row + 1], out[row + 2], out[row + 3], panel * UNITS,
-                left[row], left[row + 1], left[row + 2], left[row + 3], panels[panel].reshape(-1),
-            )  # fmt: skip
+            _add_tile(out[row : row + ROWS], panel * UNITS, left[row : row + ROWS], panels[panel].reshape(-1))
 
 
 @njit(cache=True, fastmath={"contract"}, error_model="numpy")
-def _add_tile(
-    out0: np.ndarray, out1: np.ndarray, out2: np.ndarray, out3: np.ndarray, at: int,
-    left0: np.ndarray, left1: np.ndarray, left2: np.ndarray, left3: np.ndarray, panel: np.ndarray,
-) -> None:  # fmt: skip
-    a0, a1, a2, a3 = load(out0, at), load(out1, at), load(out2, at), load(out3, at)
+def _add_tile(out: np.ndarray, at: int, left: np.ndarray, panel: np.ndarray) -> None:
+    """Sixteen sums, two for each row, which stay in registers."""
     beyond = at + LANES
-    b0, b1, b2, b3 = load(out0, beyond), load(out1, beyond), load(out2, beyond), load(out3, beyond)
-    for k in range(len(left0)):
+    l0, a0, b0 = left[0], load(out[0], at), load(out[0], beyond)
+    l1, a1, b1 = left[1], load(out[1], at), load(out[1], beyond)
+    l2, a2, b2 = left[2], load(out[2], at), load(out[2], beyond)
+    l3, a3, b3 = left[3], load(out[3], at), load(out[3], beyond)
+    l4, a4, b4 = left[4], load(out[4], at), load(out[4], beyond)
+    l5, a5, b5 = left[5], load(out[5], at), load(out[5], beyond)
+    l6, a6, b6 = left[6], load(out[6], at), load(out[6], beyond)
+    l7, a7, b7 = left[7], load(out[7], at), load(out[7], beyond)
+    for k in range(left.shape[1]):
         a, b = load(panel, k * UNITS), load(panel, k * UNITS + LANES)
-        a0, a1, a2, a3 = a0 + a * left0[k], a1 + a * left1[k], a2 + a * left2[k], a3 + a * left3[k]
-        b0, b1, b2, b3 = b0 + b * left0[k], b1 + b * left1[k], b2 + b * left2[k], b3 + b * left3[k]
-    store(out0, at, a0)
-    store(out1, at, a1)
-    store(out2, at, a2)
-    store(out3, at, a3)
-    store(out0, beyond, b0)
-    store(out1, beyond, b1)
-    store(out2, beyond, b2)
-    store(out3, beyond, b3)
+        a0, b0 = a0 + a * l0[k], b0 + b * l0[k]
+        a1, b1 = a1 + a * l1[k], b1 + b * l1[k]
+        a2, b2 = a2 + a * l2[k], b2 + b * l2[k]
+        a3, b3 = a3 + a * l3[k], b3 + b * l3[k]
+        a4, b4 = a4 + a * l4[k], b4 + b * l4[k]
+        a5, b5 = a5 + a * l5[k], b5 + b * l5[k]
+        a6, b6 = a6 + a * l6[k], b6 + b * l6[k]
+        a7, b7 = a7 + a * l7[k], b7 + b * l7[k]
+    store(out[0], at, a0)
+    store(out[0], beyond, b0)
+    store(out[1], at, a1)
+    store(out[1], beyond, b1)
+    store(out[2], at, a2)
+    store(out[2], beyond, b2)
+    store(out[3], at, a3)
+    store(out[3], beyond, b3)
+    store(out[4], at, a4)
+    store(out[4], beyond, b4)
+    store(out[5], at, a5)
+    store(out[5], beyond, b5)
+    store(out[6], at, a6)
+    store(out[6], beyond, b6)
+    store(out[7], at, a7)
+    store(out[7], beyond, b7)
