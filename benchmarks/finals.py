@@ -107,6 +107,8 @@ def finals(
         "features": features,
         # A search needs a space: it is the first reference, the others are named one by one.
         "search": {"space": {name: [value] for name, value in known[0].items()}, "include": include},
+        # Each configuration names its own rate.
+        "training": {name: value for name, value in values["training"].items() if name != "learning_rate"},
         "budget": {**values["budget"], "min_per_stratum": EVERY_ONE},
         "distillation": {**values["distillation"], "enabled": True},
         "export": {**values["export"], "quantisations": QUANTISATIONS},
