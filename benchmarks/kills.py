@@ -49,6 +49,13 @@ class Sweep:
     jobs: int
     folder: pathlib.Path
 
+    @classmethod
+    def of(cls, args: argparse.Namespace) -> Sweep:
+        """What a command line with `sweep_parser`'s arguments and ``--jobs`` names."""
+        return cls(
+            args.config.resolve(), args.recordings.resolve(), tuple(args.instrument), args.jobs, args.work.resolve()
+        )
+
     def command(self, workspace: Workspace) -> list[str]:
         """The command line of `tinytimbre run`."""
         instruments = ["--instrument", *self.instruments] if self.instruments else []
@@ -247,12 +254,18 @@ def table(rows: Sequence[Difference]) -> str:
     return "\n".join(lines)
 
 
-def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def sweep_parser(description: str | None, *, work: str) -> argparse.ArgumentParser:
+    """Which sweep, and where both runs of it go; `work` is the default."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=pathlib.Path)
     parser.add_argument("recordings", type=pathlib.Path)
     parser.add_argument("--instrument", nargs="+", default=[], help="only these (default: all that are found)")
-    parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path("workspaces/kills"), help="for both runs")
+    parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path(work), help="for both runs")
+    return parser
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = sweep_parser(__doc__, work="workspaces/kills")
     parser.add_argument("--reference", type=pathlib.Path, help="an undisturbed workspace that exists already")
     parser.add_argument("--kills", type=positive_int, default=20)
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
@@ -267,9 +280,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _measure(args: argparse.Namespace) -> int:
-    folder = args.work.resolve()
-    sweep = Sweep(args.config.resolve(), args.recordings.resolve(), tuple(args.instrument), args.jobs, folder)
-    settings = sweep.settings()
+    sweep = Sweep.of(args)
+    folder, settings = sweep.folder, sweep.settings()
     folder.mkdir(parents=True, exist_ok=True)
     whole = reference(args.reference, settings=settings) if args.reference else undisturbed(sweep)
     expected_secs, start_secs = durations(whole)

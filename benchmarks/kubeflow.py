@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from benchmarks.comparison import files_of
-from benchmarks.kills import FINISHED_CODES, Sweep, environment
+from benchmarks.kills import FINISHED_CODES, Sweep, environment, sweep_parser
 from benchmarks.kubeflow_run import RUN_LOG, complete
 from benchmarks.options import exit_code, positive_int
 from benchmarks.processes import session
@@ -114,11 +114,7 @@ def _told(row: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config", type=pathlib.Path)
-    parser.add_argument("recordings", type=pathlib.Path)
-    parser.add_argument("--instrument", nargs="+", default=[], help="only these (default: all that are found)")
-    parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path("workspaces/kubeflow"), help="for both runs")
+    parser = sweep_parser(__doc__, work="workspaces/kubeflow")
     parser.add_argument("--shards", type=positive_int, default=2)
     parser.add_argument("--jobs", type=positive_int, default=len(os.sched_getaffinity(0)), help="tasks at a time")
     return parser.parse_args(argv)
@@ -131,12 +127,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _measure(args: argparse.Namespace) -> int:
-    folder = args.work.resolve()
-    sweep = Sweep(args.config.resolve(), args.recordings.resolve(), tuple(args.instrument), args.jobs, folder)
+    sweep = Sweep.of(args)
     local = run_locally(sweep)
     kubeflow, compiled = run_compiled(sweep, shards=args.shards)
     rows, table = list(beside(local, kubeflow)), list(sizes(sweep.settings(), shards=args.shards))
-    print((folder / "kubeflow" / "logs" / RUN_LOG).read_text())
+    print((sweep.folder / "kubeflow" / "logs" / RUN_LOG).read_text())
     print("\n".join(line for row in rows for line in _told(row)))
     print(f"\ncompiled file of {sweep.settings().name}: {compiled['tasks']} tasks, {compiled['bytes'] / 1024:.0f} KiB")
     for row in table:

@@ -61,6 +61,7 @@ def _set_up(side: str, threads: int) -> None:
 
     if side == "ours":
         set_up_tensorflow(threads=threads)
+        return
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
 

@@ -20,11 +20,11 @@ from tinytimbre.config import SweepConfig
 from tinytimbre.errors import TinyTimbreError
 from tinytimbre.export.node import BundleRun, max_abs_error, run_bundles
 from tinytimbre.export.settings import BundleSettings, read_settings
+from tinytimbre.export.sound import bundle_sound
 from tinytimbre.features.examples import TakeFeatures
 from tinytimbre.features.scaling import scale_inputs
 from tinytimbre.quality.evaluate import evaluate_take
 from tinytimbre.quality.sanity import Probe, measure_sanity
-from tinytimbre.synthesis import synthesise
 
 Pool = concurrent.futures.Executor
 
@@ -117,7 +117,7 @@ def render_and_measure(
     take: HeldOut, *, controls: np.ndarray, settings: BundleSettings, tracker: str
 ) -> tuple[dict[str, str | float], np.ndarray | None]:
     """One row of the clip table, and the audio where it is to be kept."""
-    audio = _synthesised(controls, take.features.f0_hz, settings=settings)
+    audio = bundle_sound(controls, take.features.f0_hz, settings=settings)
     row = clip_row(
         take,
         audio,
@@ -145,23 +145,10 @@ def render_and_probe(
     """The sanity measures of one model; empty without probes."""
     return measure_sanity(
         probes,
-        [_synthesised(made, probe.f0_hz, settings=settings) for probe, made in zip(probes, controls, strict=True)],
+        [bundle_sound(made, probe.f0_hz, settings=settings) for probe, made in zip(probes, controls, strict=True)],
         sample_rate_hz=settings.sample_rate_hz,
         frame_rate_hz=settings.frame_rate_hz,
         tracker=tracker,
-    )
-
-
-def _synthesised(controls: np.ndarray, f0_hz: np.ndarray, *, settings: BundleSettings) -> np.ndarray:
-    return synthesise(
-        controls,
-        f0_hz,
-        harmonics=settings.harmonics,
-        noise_bands=settings.noise_bands,
-        hop=settings.hop,
-        sample_rate_hz=settings.sample_rate_hz,
-        noise_seed=settings.noise_seed,
-        reverb=settings.reverb,
     )
 
 

@@ -25,8 +25,9 @@ import numpy as np
 import tensorflow as tf
 
 from tinytimbre.decoders import Decoder
-from tinytimbre.synthesis.batched import ClipShape, SoundControls, sound_controls
+from tinytimbre.synthesis.batched import ClipShape, SoundControls
 from tinytimbre.training.clips import Batch
+from tinytimbre.training.group import sound_of
 from tinytimbre.training.optimiser import Adam, learning_rate_at
 
 FLOOR = 1e-4
@@ -95,7 +96,7 @@ class Distiller:
         return self._compiled_step(inputs, tf.constant(batch.f0_hz), rates_now, tf.constant(float(step))).numpy()
 
     def _step(self, inputs: dict[str, tf.Tensor], f0_hz: tf.Tensor, rates: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
-        teacher = self._sound(self._teacher, inputs, f0_hz)
+        teacher = sound_of(self._teacher, inputs, f0_hz, shape=self._shape)
         with tf.GradientTape() as tape:
             distances = [self._distance(student, teacher, inputs, f0_hz) for student in self._students]
         # The students share no variable, so the gradient of the sum is each student's own gradient.
@@ -109,13 +110,8 @@ class Distiller:
     def _distance(
         self, student: Decoder, teacher: SoundControls, inputs: dict[str, tf.Tensor], f0_hz: tf.Tensor
     ) -> tf.Tensor:
-        sound = self._sound(student, inputs, f0_hz)
+        sound = sound_of(student, inputs, f0_hz, shape=self._shape)
         return control_distance(sound, teacher, f0_hz=f0_hz, sample_rate_hz=self._shape.sample_rate_hz)
-
-    def _sound(self, decoder: Decoder, inputs: dict[str, tf.Tensor], f0_hz: tf.Tensor) -> SoundControls:
-        spec = decoder.spec
-        controls = decoder(inputs[spec.input])[:, -self._shape.frames :]
-        return sound_controls(controls, f0_hz, harmonics=spec.harmonics, sample_rate_hz=self._shape.sample_rate_hz)
 
 
 def _log_difference(student: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:

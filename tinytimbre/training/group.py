@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from tinytimbre.config import TrainingConfig
-from tinytimbre.decoders import DecoderSpec, InputRange, build_decoder
+from tinytimbre.decoders import Decoder, DecoderSpec, InputRange, build_decoder
 from tinytimbre.decoders.base import REVERB
 from tinytimbre.synthesis.batched import ClipShape, NoiseBank, SoundControls, harmonic_audio, sound_controls
 from tinytimbre.synthesis.batched_reverb import ReverbBank
@@ -92,7 +92,7 @@ class ModelGroup:
 
     def _audio(self, batch: Tensors) -> tf.Tensor:
         """What the models play, float32 [models, clips, samples]."""
-        sounds = [self._sound(index, batch) for index in range(len(self.specs))]
+        sounds = [sound_of(decoder, batch, batch["f0_hz"], shape=self.shape) for decoder in self.decoders]
         most = max(spec.harmonics for spec in self.specs)
         missing = [[[0, 0], [0, 0], [0, most - spec.harmonics]] for spec in self.specs]
         amplitudes = tf.stack([tf.pad(sound.amplitudes, rest) for sound, rest in zip(sounds, missing, strict=True)])
@@ -100,12 +100,12 @@ class ModelGroup:
         noise = self._noise.audio([sound.magnitudes for sound in sounds], batch["white"])
         return self._rooms.audio(harmonic + noise, past=batch["past"])
 
-    def _sound(self, index: int, batch: Tensors) -> SoundControls:
-        spec = self.specs[index]
-        controls = self.decoders[index](batch[spec.input])[:, -self.shape.frames :]
-        return sound_controls(
-            controls, batch["f0_hz"], harmonics=spec.harmonics, sample_rate_hz=self.shape.sample_rate_hz
-        )
+
+def sound_of(decoder: Decoder, inputs: Tensors, f0_hz: tf.Tensor, *, shape: ClipShape) -> SoundControls:
+    """What a decoder makes of a batch's clips; `inputs` holds those of its kind, which start with the warm-up."""
+    spec = decoder.spec
+    controls = decoder(inputs[spec.input])[:, -shape.frames :]
+    return sound_controls(controls, f0_hz, harmonics=spec.harmonics, sample_rate_hz=shape.sample_rate_hz)
 
 
 def _tensors(batch: Batch) -> Tensors:

@@ -14,8 +14,9 @@ import pydantic
 
 from tinytimbre.export.bundle import load_bundle
 from tinytimbre.export.settings import BundleSettings, Record, read_settings
+from tinytimbre.export.sound import bundle_sound
 from tinytimbre.features.scaling import midi_to_hz, scale_inputs
-from tinytimbre.synthesis import StreamingReverb, synthesise
+from tinytimbre.synthesis import StreamingReverb
 from tinytimbre.synthesis.noise import delay_samples
 
 FRAMES = 100
@@ -156,21 +157,12 @@ def _sound_error_db(controls: np.ndarray, audio: np.ndarray, *, job: Job, settin
 def reference_sound(controls: np.ndarray, f0_hz: np.ndarray, *, settings: BundleSettings) -> np.ndarray:
     """What Python plays, float32 [samples]; where a filter reaches beyond a frame, the engine's noise comes later."""
     late = max(0, delay_samples(settings.noise_bands) + RESAMPLER_REACH - settings.hop)
-    parts = []
+    # The room comes after the two have been put together.
+    dry_settings, parts = settings.model_copy(update={"reverb": None}), []
     for silenced in (settings.control_layout.noise, settings.control_layout.amplitude):
         own = controls.copy()
         own[:, slice(*silenced)] = 0.0
-        parts.append(
-            synthesise(
-                own,
-                f0_hz,
-                harmonics=settings.harmonics,
-                noise_bands=settings.noise_bands,
-                hop=settings.hop,
-                sample_rate_hz=settings.sample_rate_hz,
-                noise_seed=settings.noise_seed,
-            )
-        )
+        parts.append(bundle_sound(own, f0_hz, settings=dry_settings))
     tones, noise = parts
     dry = tones + np.concatenate([np.zeros(late, np.float32), noise])[: len(tones)]
     if settings.reverb is None:
