@@ -109,7 +109,7 @@ def test_gru_equals_keras() -> None:
     kernel, recurrent, bias = (weight + 0.1 for weight in layer.weights)
     layer.set_weights([kernel, recurrent, bias])
     expected = layer(inputs)
-    ours = gru_scan(tf.matmul(inputs, kernel) + bias[0], recurrent, bias[1])
+    ours = gru_scan(inputs, tf.concat([kernel, bias[:1]], axis=0), recurrent, bias[1])
     # 30 steps of float32 in another order of summation.
     np.testing.assert_allclose(ours, expected, atol=2e-6)
 
@@ -125,7 +125,8 @@ def test_gru_gradient_equals_keras() -> None:
     expected = tape.gradient(loss, layer.trainable_variables)
     with tf.GradientTape() as tape:
         tape.watch([kernel, recurrent, bias])
-        loss = tf.reduce_sum(gru_scan(tf.matmul(inputs, kernel) + bias[0], recurrent, bias[1]) * weighting)
+        hidden = gru_scan(inputs, tf.concat([kernel, bias[:1]], axis=0), recurrent, bias[1])
+        loss = tf.reduce_sum(hidden * weighting)
     for ours, theirs in zip(tape.gradient(loss, [kernel, recurrent, bias]), expected, strict=True):
         # Sums of 90 float32 terms in another order, relative to the largest entry.
         np.testing.assert_allclose(ours, theirs, atol=1e-5 * float(tf.reduce_max(tf.abs(theirs))))

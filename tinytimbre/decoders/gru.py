@@ -14,8 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from tinytimbre.decoders.base import Decoder, input_kernel_shape
-from tinytimbre.decoders.spec import N_INPUTS
-from tinytimbre.kernels.gru import backward_scan, forward_scan
+from tinytimbre.kernels.gru import backward_scan, filled_units, forward_scan
 
 
 class GruDecoder(Decoder):
@@ -36,9 +35,8 @@ class GruDecoder(Decoder):
 
     def _features(self, inputs: tf.Tensor) -> tf.Tensor:
         weights = self._weights
-        flat = self._affine(tf.reshape(inputs, [-1, N_INPUTS]), "gru")
-        projected = tf.reshape(flat, [*inputs.shape[:2], flat.shape[1]])
-        hidden = gru_scan(projected, weights["gru_recurrent_kernel"], weights["gru_recurrent_bias"])
+        input_weights = tf.concat([weights["gru_kernel"], weights["gru_bias"][None]], axis=0)
+        hidden = gru_scan(inputs, input_weights, weights["gru_recurrent_kernel"], weights["gru_recurrent_bias"])
         return self._dense(tf.reshape(hidden, [-1, self.spec.width]))
 
     def _step_features(self, inputs: tf.Tensor, state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -70,31 +68,41 @@ def _cell(projected: tf.Tensor, hidden: tf.Tensor, kernel: tf.Tensor, bias: tf.T
     return n + z * (hidden - n)
 
 
-@tf.custom_gradient
-def gru_scan(projected: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tuple[tf.Tensor, Callable[..., object]]:
+def gru_scan(inputs: tf.Tensor, input_weights: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
     """All hidden states of a GRU that starts from zero, by `tinytimbre.kernels.gru`.
 
     Args:
-        projected: x W + b, float32 [batch, frames, 3 * units], gates in the order z, r, n.
+        inputs: float32 [batch, frames, n]; no gradient reaches them.
+        input_weights: float32 [n + 1, 3 * units], kernel and, last, bias of the inputs; gates in the order z, r, n.
         kernel: float32 [units, 3 * units].
         bias: float32 [3 * units].
 
     Returns:
         float32 [batch, frames, units].
     """
-    batch, frames, units = projected.shape[0], projected.shape[1], kernel.shape[0]
+    batch, frames, units = inputs.shape[0], inputs.shape[1], kernel.shape[0]
     floats = [tf.float32, tf.float32]
-    hidden, gates = tf.numpy_function(forward_scan, [projected, kernel, bias], floats, stateful=False)
 
-    def grad(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        d_projected, d_recurrent = tf.numpy_function(
-            backward_scan, [upstream, hidden, gates, kernel], floats, stateful=False
-        )
-        previous = tf.reshape(tf.concat([tf.zeros([1, batch, units]), hidden[:-1, :, :units]], axis=0), [-1, units])
-        flat = tf.reshape(d_recurrent, [-1, 3 * units])
-        d_kernel = tf.matmul(previous, flat, transpose_a=True)
-        # Several times as fast as a sum over the rows.
-        d_bias = tf.raw_ops.BiasAddGrad(out_backprop=flat)
-        return tf.ensure_shape(d_projected, projected.shape), d_kernel, d_bias
+    @tf.custom_gradient
+    def scan(weights: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tuple[tf.Tensor, Callable[..., object]]:
+        hidden, gates = tf.numpy_function(forward_scan, [inputs, weights, kernel, bias], floats, stateful=False)
+        hidden = tf.ensure_shape(hidden, [frames, batch, filled_units(units)])
 
-    return tf.ensure_shape(tf.transpose(hidden[..., :units], [1, 0, 2]), [batch, frames, units]), grad
+        def grad(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            call = [upstream, inputs, hidden, gates, kernel]
+            d_weights, d_recurrent = tf.numpy_function(backward_scan, call, floats, stateful=False)
+            d_recurrent = tf.ensure_shape(d_recurrent, [frames, batch, 3 * units])
+            # The state before the first frame is zero.
+            before, after = hidden[:-1, :, :units], d_recurrent[1:]
+            d_kernel = tf.matmul(_rows(before), _rows(after), transpose_a=True)
+            # Several times as fast as a sum over the rows.
+            d_bias = tf.raw_ops.BiasAddGrad(out_backprop=_rows(d_recurrent))
+            return tf.ensure_shape(d_weights, weights.shape), d_kernel, d_bias
+
+        return tf.transpose(hidden[..., :units], [1, 0, 2]), grad
+
+    return tf.ensure_shape(scan(input_weights, kernel, bias), [batch, frames, units])
+
+
+def _rows(values: tf.Tensor) -> tf.Tensor:
+    return tf.reshape(values, [-1, values.shape[-1]])

@@ -11,7 +11,8 @@ import dataclasses
 import numpy as np
 from numba import njit
 
-from tinytimbre.kernels.lanes import LANES
+from tinytimbre.kernels import memory
+from tinytimbre.kernels.lanes import LANES, transpose_block
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,22 +41,25 @@ class Columns:
 
     def interleave(self, signals: np.ndarray, *, rows: int, first_row: int = 0) -> np.ndarray:
         """Lays float32 signals [models, clips, n] into columns of zeros [rows, count] from `first_row` on."""
-        columns = np.zeros((rows, self.count), np.float32)
-        flat = np.ascontiguousarray(signals).reshape(self.models * self.clips, -1)
+        columns = memory.zeros(rows, self.count)
+        flat = signals.reshape(self.models * self.clips, -1)
         _interleave(flat, self._places(self.models), columns[first_row:])
         return columns
 
     def interleave_shared(self, signals: np.ndarray, *, rows: int, first_row: int = 0) -> np.ndarray:
         """Lays float32 signals [clips, n] into columns of zeros [rows, shared], repeated where they don't fill it."""
-        columns = np.zeros((rows, self.shared), np.float32)
+        columns = memory.zeros(rows, self.shared)
         copies = self.shared // self._stride
         _interleave(np.tile(signals, (copies, 1)), self._places(copies), columns[first_row:])
         return columns
 
     def separate(self, columns: np.ndarray, *, length: int, first_row: int = 0) -> np.ndarray:
         """Signals [models, clips, length] from columns; the inverse of `interleave`."""
-        signals = np.empty((self.models * self.clips, length), np.float32)
-        _separate(columns[first_row:], self._places(self.models), signals)
+        signals = memory.empty(self.count, length)
+        transpose(columns[first_row : first_row + length], signals)
+        places = self._places(self.models)
+        if len(places) < self.count:
+            signals = np.take(signals, places, axis=0, out=memory.empty(len(places), length))
         return signals.reshape(self.models, self.clips, length)
 
     def sums(self, values: np.ndarray) -> np.ndarray:
@@ -66,20 +70,28 @@ class Columns:
         return (np.arange(models)[:, None] * self._stride + np.arange(self.clips)).ravel()
 
 
-@njit(cache=True)
 def _interleave(signals: np.ndarray, places: np.ndarray, columns: np.ndarray) -> None:
-    """In blocks of rows that stay in the cache."""
-    count, length = signals.shape
-    for start in range(0, length, LANES):
-        for i in range(count):
-            for row in range(start, min(start + LANES, length)):
-                columns[row, places[i]] = signals[i, row]
+    """Lays signals [n, length] into the columns named by `places`, from the first row on."""
+    if len(places) < columns.shape[1]:
+        filled = memory.zeros(columns.shape[1], signals.shape[1])
+        filled[places] = signals
+        signals = filled
+    transpose(np.ascontiguousarray(signals), columns[: signals.shape[1]])
+
+
+def transpose(source: np.ndarray, target: np.ndarray) -> None:
+    """Writes contiguous float32 [m, n] as [n, m], by blocks of sixteen by sixteen that are turned in registers."""
+    if min(source.shape) < LANES:
+        target[...] = source.T
+    else:
+        _transpose_blocks(source.reshape(-1), target.reshape(-1), *source.shape)
 
 
 @njit(cache=True)
-def _separate(columns: np.ndarray, places: np.ndarray, signals: np.ndarray) -> None:
-    count, length = signals.shape
-    for start in range(0, length, LANES):
-        for i in range(count):
-            for row in range(start, min(start + LANES, length)):
-                signals[i, row] = columns[row, places[i]]
+def _transpose_blocks(source: np.ndarray, target: np.ndarray, rows: int, columns: int) -> None:
+    """Where the blocks do not fit, the last overlaps the one before."""
+    for block_row in range(0, rows, LANES):
+        row = min(block_row, rows - LANES)
+        for block_column in range(0, columns, LANES):
+            column = min(block_column, columns - LANES)
+            transpose_block(source, row * columns + column, columns, target, column * rows + row, rows)

@@ -9,8 +9,10 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from tinytimbre.kernels import memory
 from tinytimbre.kernels.fourier import FourierPlan, bin_of_both, forward, inverse, store_bin_of_both
 from tinytimbre.kernels.lanes import LANES, load, splat, store
+from tinytimbre.kernels.memory import scratch
 
 Tables = tuple[int, np.ndarray, np.ndarray]
 """Size, twiddles and places of a plan, as the compiled functions take them."""
@@ -26,7 +28,7 @@ def noise_spectra(noise: np.ndarray, *, hop: int, lead: int, plan: FourierPlan) 
         float32 [pairs, bins, 4, shared columns]: real and imaginary part of the pair's first and second frame.
     """
     frames, columns = noise.shape[0] // hop, noise.shape[1]
-    spectra = np.empty(((frames + 1) // 2, plan.size // 2 + 1, 4, columns), np.float32)
+    spectra = memory.empty((frames + 1) // 2, plan.size // 2 + 1, 4, columns)
     _noise_spectra(noise.reshape(-1), columns, frames, hop, lead, spectra.reshape(-1), _tables(plan))
     return spectra
 
@@ -43,7 +45,7 @@ def filter_noise(responses: np.ndarray, spectra: np.ndarray, *, taps: int, hop: 
     """
     frames, columns = responses.shape[0] // taps, responses.shape[1]
     # The empty second frame of an odd number's last pair is added, too.
-    audio = np.zeros(((frames + frames % 2) * hop + plan.size, columns), np.float32)
+    audio = memory.zeros((frames + frames % 2) * hop + plan.size, columns)
     _filter_noise(
         responses.reshape(-1), columns, frames, taps, spectra.reshape(-1), spectra.shape[3], hop, audio.reshape(-1),
         _tables(plan),
@@ -55,7 +57,7 @@ def response_gradient(upstream: np.ndarray, spectra: np.ndarray, *, frames: int,
                       plan: FourierPlan) -> np.ndarray:  # fmt: skip
     """The transpose of `filter_noise`: float32 [frames * taps, columns] from the gradient of its result."""
     columns = upstream.shape[1]
-    gradient = np.empty(((frames + frames % 2) * taps, columns), np.float32)
+    gradient = memory.empty((frames + frames % 2) * taps, columns)
     _response_gradient(
         upstream.reshape(-1), columns, frames, taps, spectra.reshape(-1), spectra.shape[3], hop, gradient.reshape(-1),
         _tables(plan),
@@ -72,7 +74,7 @@ def _noise_spectra(
     noise: np.ndarray, columns: int, frames: int, hop: int, lead: int, spectra: np.ndarray, tables: Tables
 ) -> None:
     size, twiddles, places = tables
-    re, im = np.empty(size * LANES, np.float32), np.empty(size * LANES, np.float32)
+    re, im = scratch(size * LANES), scratch(size * LANES)
     for pair in range((frames + 1) // 2):
         for column in range(0, columns, LANES):
             re[:], im[:] = 0.0, 0.0
@@ -98,7 +100,7 @@ def _filter_noise(
     audio: np.ndarray, tables: Tables,
 ) -> None:  # fmt: skip
     size, twiddles, places = tables
-    re, im = np.empty(size * LANES, np.float32), np.empty(size * LANES, np.float32)
+    re, im = scratch(size * LANES), scratch(size * LANES)
     scale = np.float32(1.0 / size)
     for pair in range((frames + 1) // 2):
         for column in range(0, columns, LANES):
@@ -144,7 +146,7 @@ def _response_gradient(
     gradient: np.ndarray, tables: Tables,
 ) -> None:  # fmt: skip
     size, twiddles, places = tables
-    re, im = np.empty(size * LANES, np.float32), np.empty(size * LANES, np.float32)
+    re, im = scratch(size * LANES), scratch(size * LANES)
     scale = np.float32(1.0 / size)
     for pair in range((frames + 1) // 2):
         for column in range(0, columns, LANES):

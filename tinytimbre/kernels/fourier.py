@@ -15,6 +15,9 @@ from numba import njit
 
 from tinytimbre.kernels.lanes import LANES, Lanes, load, store
 
+Four = tuple[Lanes, Lanes, Lanes, Lanes, Lanes, Lanes, Lanes, Lanes]
+"""Real and imaginary parts of four rows in turn."""
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FourierPlan:
@@ -54,11 +57,22 @@ def _quarters(size: int) -> list[int]:
 @njit(cache=True, fastmath={"contract"}, error_model="numpy")
 def forward(re: np.ndarray, im: np.ndarray, size: int, twiddles: np.ndarray) -> None:
     """Transforms natural order into bit-reversed bins."""
+    for j in range(size // 4):
+        values = load_four(re, im, j * LANES, size // 4 * LANES)
+        store_butterfly(re, im, j * LANES, size // 4 * LANES, values, twiddles, 6 * j)
+    after_first_stage(re, im, size, twiddles)
+
+
+@njit(cache=True, fastmath={"contract"}, error_model="numpy")
+def after_first_stage(re: np.ndarray, im: np.ndarray, size: int, twiddles: np.ndarray) -> None:
+    """What `forward` does once the butterflies over a quarter of the rows are done, for who does those himself."""
     quarter, first = size // 4, 0
     while quarter >= 1:
-        for block in range(0, size, 4 * quarter):
-            for j in range(quarter):
-                _butterfly(re, im, (block + j) * LANES, quarter * LANES, twiddles, first + 6 * j)
+        if quarter < size // 4:
+            for block in range(0, size, 4 * quarter):
+                for j in range(quarter):
+                    row, step = (block + j) * LANES, quarter * LANES
+                    store_butterfly(re, im, row, step, load_four(re, im, row, step), twiddles, first + 6 * j)
         first += 6 * quarter
         if quarter == 2:
             _pairs(re, im, size)
@@ -68,16 +82,27 @@ def forward(re: np.ndarray, im: np.ndarray, size: int, twiddles: np.ndarray) -> 
 @njit(cache=True, fastmath={"contract"}, error_model="numpy")
 def inverse(re: np.ndarray, im: np.ndarray, size: int, twiddles: np.ndarray) -> None:
     """The conjugate transpose of `forward`: bit-reversed bins into ``size`` times the natural-order signal."""
+    before_last_stage(re, im, size, twiddles)
+    for j in range(size // 4):
+        values = load_four(re, im, j * LANES, size // 4 * LANES)
+        store_four(re, im, j * LANES, size // 4 * LANES, transposed_butterfly(*values, twiddles, 6 * j))
+
+
+@njit(cache=True, fastmath={"contract"}, error_model="numpy")
+def before_last_stage(re: np.ndarray, im: np.ndarray, size: int, twiddles: np.ndarray) -> None:
+    """What `inverse` does before its butterflies over a quarter of the rows."""
     quarter, first = size // 4, 0
     while quarter >= 4:
         first += 6 * quarter
         quarter //= 4
     if quarter == 2:
         _pairs(re, im, size)
-    while quarter <= size // 4:
+    while quarter < size // 4:
         for block in range(0, size, 4 * quarter):
             for j in range(quarter):
-                _transposed_butterfly(re, im, (block + j) * LANES, quarter * LANES, twiddles, first + 6 * j)
+                row, step = (block + j) * LANES, quarter * LANES
+                values = load_four(re, im, row, step)
+                store_four(re, im, row, step, transposed_butterfly(*values, twiddles, first + 6 * j))
         quarter *= 4
         first -= 6 * quarter
 
@@ -100,46 +125,61 @@ def store_bin_of_both(
     store(im, row, ai + br)
 
 
-@njit(cache=True, fastmath={"contract"}, error_model="numpy")
-def _butterfly(re: np.ndarray, im: np.ndarray, row: int, step: int, twiddles: np.ndarray, k: int) -> None:
+@njit(cache=True, fastmath={"contract"}, error_model="numpy", forceinline=True)
+def load_four(re: np.ndarray, im: np.ndarray, row: int, step: int) -> Four:
+    """Four rows, `step` apart."""
     i0, i1, i2, i3 = row, row + step, row + 2 * step, row + 3 * step
-    ar, br, cr, dr = load(re, i0), load(re, i1), load(re, i2), load(re, i3)
-    ai, bi, ci, di = load(im, i0), load(im, i1), load(im, i2), load(im, i3)
+    return (
+        load(re, i0), load(im, i0), load(re, i1), load(im, i1), load(re, i2), load(im, i2), load(re, i3), load(im, i3)
+    )  # fmt: skip
+
+
+@njit(cache=True, fastmath={"contract"}, error_model="numpy", forceinline=True)
+def store_four(re: np.ndarray, im: np.ndarray, row: int, step: int, values: Four) -> None:
+    """The inverse of `load_four`."""
+    i0, i1, i2, i3 = row, row + step, row + 2 * step, row + 3 * step
+    store(re, i0, values[0])
+    store(im, i0, values[1])
+    store(re, i1, values[2])
+    store(im, i1, values[3])
+    store(re, i2, values[4])
+    store(im, i2, values[5])
+    store(re, i3, values[6])
+    store(im, i3, values[7])
+
+
+@njit(cache=True, fastmath={"contract"}, error_model="numpy", forceinline=True)
+def store_butterfly(
+    re: np.ndarray, im: np.ndarray, row: int, step: int, values: Four, twiddles: np.ndarray, k: int
+) -> None:
+    """Four rows of a stage of `forward`, stored as soon as they are known; their factors are those from `k` on."""
+    ar, ai, br, bi, cr, ci, dr, di = values
     s0r, s1r, s2r, s3r = ar + cr, ar - cr, br + dr, br - dr
     s0i, s1i, s2i, s3i = ai + ci, ai - ci, bi + di, bi - di
-    store(re, i0, s0r + s2r)
-    store(im, i0, s0i + s2i)
+    store(re, row, s0r + s2r)
+    store(im, row, s0i + s2i)
     xr, xi = s0r - s2r, s0i - s2i
-    store(re, i1, xr * twiddles[k + 2] - xi * twiddles[k + 3])
-    store(im, i1, xr * twiddles[k + 3] + xi * twiddles[k + 2])
+    store(re, row + step, xr * twiddles[k + 2] - xi * twiddles[k + 3])
+    store(im, row + step, xr * twiddles[k + 3] + xi * twiddles[k + 2])
     xr, xi = s1r + s3i, s1i - s3r
-    store(re, i2, xr * twiddles[k] - xi * twiddles[k + 1])
-    store(im, i2, xr * twiddles[k + 1] + xi * twiddles[k])
+    store(re, row + 2 * step, xr * twiddles[k] - xi * twiddles[k + 1])
+    store(im, row + 2 * step, xr * twiddles[k + 1] + xi * twiddles[k])
     xr, xi = s1r - s3i, s1i + s3r
-    store(re, i3, xr * twiddles[k + 4] - xi * twiddles[k + 5])
-    store(im, i3, xr * twiddles[k + 5] + xi * twiddles[k + 4])
+    store(re, row + 3 * step, xr * twiddles[k + 4] - xi * twiddles[k + 5])
+    store(im, row + 3 * step, xr * twiddles[k + 5] + xi * twiddles[k + 4])
 
 
-@njit(cache=True, fastmath={"contract"}, error_model="numpy")
-def _transposed_butterfly(re: np.ndarray, im: np.ndarray, row: int, step: int, twiddles: np.ndarray, k: int) -> None:
-    i0, i1, i2, i3 = row, row + step, row + 2 * step, row + 3 * step
-    u0r, u0i = load(re, i0), load(im, i0)
-    xr, xi = load(re, i1), load(im, i1)
-    u1r, u1i = xr * twiddles[k + 2] + xi * twiddles[k + 3], xi * twiddles[k + 2] - xr * twiddles[k + 3]
-    xr, xi = load(re, i2), load(im, i2)
-    u2r, u2i = xr * twiddles[k] + xi * twiddles[k + 1], xi * twiddles[k] - xr * twiddles[k + 1]
-    xr, xi = load(re, i3), load(im, i3)
-    u3r, u3i = xr * twiddles[k + 4] + xi * twiddles[k + 5], xi * twiddles[k + 4] - xr * twiddles[k + 5]
-    s0r, s2r, s1r, s3r = u0r + u1r, u0r - u1r, u2r + u3r, u3i - u2i
-    s0i, s2i, s1i, s3i = u0i + u1i, u0i - u1i, u2i + u3i, u2r - u3r
-    store(re, i0, s0r + s1r)
-    store(im, i0, s0i + s1i)
-    store(re, i1, s2r + s3r)
-    store(im, i1, s2i + s3i)
-    store(re, i2, s0r - s1r)
-    store(im, i2, s0i - s1i)
-    store(re, i3, s2r - s3r)
-    store(im, i3, s2i - s3i)
+@njit(cache=True, fastmath={"contract"}, error_model="numpy", forceinline=True)
+def transposed_butterfly(
+    ar: Lanes, ai: Lanes, br: Lanes, bi: Lanes, cr: Lanes, ci: Lanes, dr: Lanes, di: Lanes, twiddles: np.ndarray, k: int
+) -> Four:
+    """Four rows of a stage of `inverse`."""
+    u1r, u1i = br * twiddles[k + 2] + bi * twiddles[k + 3], bi * twiddles[k + 2] - br * twiddles[k + 3]
+    u2r, u2i = cr * twiddles[k] + ci * twiddles[k + 1], ci * twiddles[k] - cr * twiddles[k + 1]
+    u3r, u3i = dr * twiddles[k + 4] + di * twiddles[k + 5], di * twiddles[k + 4] - dr * twiddles[k + 5]
+    s0r, s2r, s1r, s3r = ar + u1r, ar - u1r, u2r + u3r, u3i - u2i
+    s0i, s2i, s1i, s3i = ai + u1i, ai - u1i, u2i + u3i, u2r - u3r
+    return s0r + s1r, s0i + s1i, s2r + s3r, s2i + s3i, s0r - s1r, s0i - s1i, s2r - s3r, s2i - s3i
 
 
 @njit(cache=True, fastmath={"contract"}, error_model="numpy")

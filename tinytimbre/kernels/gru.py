@@ -9,17 +9,21 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from tinytimbre.kernels.lanes import LANES, exp, load, splat, store
+from tinytimbre.kernels import memory
+from tinytimbre.kernels.lanes import LANES, Lanes, exp, load, splat, store
 
 UNITS = 2 * LANES
 ROWS = 8
 
 
-def forward_scan(projected: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def forward_scan(
+    inputs: np.ndarray, weights: np.ndarray, kernel: np.ndarray, bias: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """All hidden states of a GRU that starts from zero; see `tinytimbre.decoders.gru` for the cell.
 
     Args:
-        projected: float32 [batch, frames, 3 * units], the projected inputs, gates in the order z, r, n.
+        inputs: float32 [batch, frames, n], few: they are projected on the way, never stored projected.
+        weights: float32 [n + 1, 3 * units], kernel and, last, bias of the inputs; gates in the order z, r, n.
         kernel: float32 [units, 3 * units].
         bias: float32 [3 * units].
 
@@ -27,42 +31,44 @@ def forward_scan(projected: np.ndarray, kernel: np.ndarray, bias: np.ndarray) ->
         float32 [frames, batch, units + filling], and for `backward_scan` [frames, batch, 4 * (units + filling)]: z, r,
         n, h R_n + c_n.
     """
-    batch, frames, width = projected.shape
-    filled = _filled_units(width // 3)
+    batch, frames, _ = inputs.shape
+    filled = filled_units(len(kernel))
     rows = -(-batch // ROWS) * ROWS
-    hidden = np.empty((frames, batch, filled), np.float32)
-    gates = np.empty((frames, batch, 4 * filled), np.float32)
-    _forward_scan(_filled(projected), _panels(_filled_kernel(kernel)), _filled(bias),
-                  np.zeros((rows, filled), np.float32), np.zeros((rows, 3 * filled), np.float32),
+    hidden = memory.empty(frames, batch, filled)
+    gates = memory.empty(frames, batch, 4 * filled)
+    _forward_scan(inputs, _filled(weights), _panels(_filled_kernel(kernel)), _filled(bias),
+                  memory.zeros(rows, filled), memory.zeros(rows, 3 * filled),
                   hidden, gates)  # fmt: skip
     return hidden, gates
 
 
 def backward_scan(
-    upstream: np.ndarray, hidden: np.ndarray, gates: np.ndarray, kernel: np.ndarray
+    upstream: np.ndarray, inputs: np.ndarray, hidden: np.ndarray, gates: np.ndarray, kernel: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Gradients of the projected inputs [batch, frames, 3 * units] and of ``h R + c`` [frames, batch, 3 * units].
+    """Gradients of the inputs' weights [n + 1, 3 * units] and of ``h R + c`` [frames, batch, 3 * units].
 
     Args:
         upstream: float32 [batch, frames, units], of the hidden states.
+        inputs: of `forward_scan`.
         hidden: from `forward_scan`.
         gates: from `forward_scan`.
         kernel: float32 [units, 3 * units].
     """
     batch, frames, units = upstream.shape
-    filled = _filled_units(units)
+    filled = filled_units(units)
     rows = -(-batch // ROWS) * ROWS
-    projected = np.empty((batch, frames, 3 * filled), np.float32)
-    recurrent = np.empty((frames, batch, 3 * filled), np.float32)
+    weights = memory.zeros(inputs.shape[2] + 1, 3 * filled)
+    recurrent = memory.empty(frames, batch, 3 * filled)
     if filled > units:
         upstream = np.pad(upstream, ((0, 0), (0, 0), (0, filled - units)))
-    _backward_scan(upstream, hidden, gates, _panels(np.ascontiguousarray(_filled_kernel(kernel).T)),
-                   np.zeros((rows, filled), np.float32), np.zeros((rows, 3 * filled), np.float32),
-                   projected, recurrent)  # fmt: skip
-    return _emptied(projected, units), _emptied(recurrent, units)
+    _backward_scan(upstream, inputs, hidden, gates, _panels(_filled_kernel(kernel).T),
+                   memory.zeros(rows, filled), memory.zeros(rows, 3 * filled),
+                   weights, recurrent)  # fmt: skip
+    return _emptied(weights, units), _emptied(recurrent, units)
 
 
-def _filled_units(units: int) -> int:
+def filled_units(units: int) -> int:
+    """Units with those that fill up to whole `UNITS`."""
     return units + -units % UNITS
 
 
@@ -84,34 +90,38 @@ def _emptied(gates: np.ndarray, units: int) -> np.ndarray:
     if not units % UNITS:
         return gates
     parts = gates.reshape(*gates.shape[:-1], 3, -1)
-    return np.ascontiguousarray(parts[..., :units]).reshape(*gates.shape[:-1], -1)
+    emptied = memory.empty(*gates.shape[:-1], 3 * units)
+    emptied.reshape(*parts.shape[:-1], units)[...] = parts[..., :units]
+    return emptied
 
 
 def _panels(matrix: np.ndarray) -> np.ndarray:
     """A matrix [n, m] as m / 32 contiguous panels [n, 32], so that a product reads it in order."""
-    return np.ascontiguousarray(matrix.reshape(len(matrix), -1, UNITS).transpose(1, 0, 2))
+    panels = memory.empty(matrix.shape[1] // UNITS, len(matrix), UNITS)
+    panels[...] = matrix.reshape(len(matrix), -1, UNITS).transpose(1, 0, 2)
+    return panels
 
 
 @njit(cache=True, fastmath={"contract"}, error_model="numpy")
 def _forward_scan(
-    projected: np.ndarray, panels: np.ndarray, bias: np.ndarray, state: np.ndarray, product: np.ndarray,
-    hidden: np.ndarray, gates: np.ndarray,
+    inputs: np.ndarray, weights: np.ndarray, panels: np.ndarray, bias: np.ndarray, state: np.ndarray,
+    product: np.ndarray, hidden: np.ndarray, gates: np.ndarray,
 ) -> None:  # fmt: skip
-    batch, frames, width = projected.shape
-    units = width // 3
+    batch, frames, _ = inputs.shape
+    units = state.shape[1]
     one = splat(np.float32(1.0))
     for frame in range(frames):
         for row in range(len(product)):
             product[row] = bias
         _add_product(product, state, panels)
         for b in range(batch):
-            x, h = projected[b, frame], product[b]
+            x, h = inputs[b, frame], product[b]
             for u in range(0, units, LANES):
-                z = one / (one + exp(splat(np.float32(0.0)) - (load(x, u) + load(h, u))))
-                r = one / (one + exp(splat(np.float32(0.0)) - (load(x, u + units) + load(h, u + units))))
+                z = one / (one + exp(splat(np.float32(0.0)) - (_projected(x, weights, u) + load(h, u))))
+                r = one / (one + exp(splat(np.float32(0.0)) - (_projected(x, weights, u + units) + load(h, u + units))))
                 hn = load(h, u + 2 * units)
                 # tanh(a) = 1 - 2 / (exp(2 a) + 1)
-                n = one - (one + one) / (exp((load(x, u + 2 * units) + r * hn) * 2.0) + one)
+                n = one - (one + one) / (exp((_projected(x, weights, u + 2 * units) + r * hn) * 2.0) + one)
                 after = n + z * (load(state[b], u) - n)
                 store(state[b], u, after)
                 store(hidden[frame, b], u, after)
@@ -124,14 +134,14 @@ def _forward_scan(
 
 @njit(cache=True, fastmath={"contract"}, error_model="numpy")
 def _backward_scan(
-    upstream: np.ndarray, hidden: np.ndarray, gates: np.ndarray, panels: np.ndarray, carried: np.ndarray,
-    recurrent: np.ndarray, d_projected: np.ndarray, d_recurrent: np.ndarray,
+    upstream: np.ndarray, inputs: np.ndarray, hidden: np.ndarray, gates: np.ndarray, panels: np.ndarray,
+    carried: np.ndarray, recurrent: np.ndarray, d_weights: np.ndarray, d_recurrent: np.ndarray,
 ) -> None:  # fmt: skip
     batch, frames, units = upstream.shape
     one, nothing = splat(np.float32(1.0)), np.zeros(units, np.float32)
     for frame in range(frames - 1, -1, -1):
         for b in range(batch):
-            saved, local, total = gates[frame, b], d_projected[b, frame], carried[b]
+            x, saved, total = inputs[b, frame], gates[frame, b], carried[b]
             previous = hidden[frame - 1, b] if frame > 0 else nothing
             for u in range(0, units, LANES):
                 z, r = load(saved, u), load(saved, u + units)
@@ -140,15 +150,32 @@ def _backward_scan(
                 dn = whole * (one - z) * (one - n * n)
                 dz = whole * (load(previous, u) - n) * z * (one - z)
                 dr = dn * hn * r * (one - r)
-                store(local, u, dz)
-                store(local, u + units, dr)
-                store(local, u + 2 * units, dn)
+                _add_outer(d_weights, x, u, dz)
+                _add_outer(d_weights, x, u + units, dr)
+                _add_outer(d_weights, x, u + 2 * units, dn)
                 store(recurrent[b], u, dz)
                 store(recurrent[b], u + units, dr)
                 store(recurrent[b], u + 2 * units, dn * r)
                 store(total, u, whole * z)
             d_recurrent[frame, b] = recurrent[b]
         _add_product(carried, recurrent, panels)
+
+
+@njit(cache=True, fastmath={"contract"}, error_model="numpy")
+def _projected(x: np.ndarray, weights: np.ndarray, at: int) -> Lanes:
+    """Sixteen columns of ``x W + b`` from `at` on."""
+    value = load(weights[len(x)], at)
+    for i in range(len(x)):
+        value = value + load(weights[i], at) * x[i]
+    return value
+
+
+@njit(cache=True, fastmath={"contract"}, error_model="numpy")
+def _add_outer(sums: np.ndarray, x: np.ndarray, at: int, gradient: Lanes) -> None:
+    """The transpose of `_projected` with respect to the weights."""
+    for i in range(len(x)):
+        store(sums[i], at, load(sums[i], at) + gradient * x[i])
+    store(sums[len(x)], at, load(sums[len(x)], at) + gradient)
 
 
 @njit(cache=True, fastmath={"contract"}, error_model="numpy")

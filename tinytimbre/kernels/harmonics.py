@@ -11,12 +11,13 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from tinytimbre.kernels import memory
 from tinytimbre.kernels.lanes import LANES, lane_sum, load, only_above, splat, store
+from tinytimbre.kernels.memory import scratch
 
 AT_ONCE = 4
 
 
-@njit(cache=True, fastmath={"contract"}, error_model="numpy")
 def harmonic_audio(
     amplitudes: np.ndarray, cosine: np.ndarray, sine: np.ndarray, highest: np.ndarray, rising: np.ndarray
 ) -> np.ndarray:
@@ -32,12 +33,32 @@ def harmonic_audio(
     Returns:
         float32 [models, clips, frames * hop].
     """
+    models, clips, frames, _ = amplitudes.shape
+    audio = memory.empty(models, clips, frames * len(rising))
+    _harmonic_audio(amplitudes, cosine, sine, highest, rising, audio)
+    return audio
+
+
+def amplitude_gradient(
+    upstream: np.ndarray, harmonics: int, cosine: np.ndarray, sine: np.ndarray, highest: np.ndarray, rising: np.ndarray
+) -> np.ndarray:
+    """The transpose of `harmonic_audio`: float32 [models, clips, frames, harmonics] from the audio's gradient."""
+    models, clips, samples = upstream.shape
+    gradient = memory.zeros(models, clips, samples // len(rising), harmonics)
+    _amplitude_gradient(upstream, cosine, sine, highest, rising, gradient)
+    return gradient
+
+
+@njit(cache=True, fastmath={"contract"}, error_model="numpy")
+def _harmonic_audio(
+    amplitudes: np.ndarray, cosine: np.ndarray, sine: np.ndarray, highest: np.ndarray, rising: np.ndarray,
+    audio: np.ndarray,
+) -> None:  # fmt: skip
     models, clips, frames, harmonics = amplitudes.shape
     hop = len(rising)
     wide = (hop + LANES - 1) // LANES * LANES
-    audio = np.empty((models, clips, frames * hop), np.float32)
     bank = _empty_bank(wide)
-    ramp, total = _padded(rising, wide), np.empty((models, wide), np.float32)
+    ramp, total = _padded(rising, wide), scratch(models * wide).reshape(models, wide)
     for clip in range(clips):
         for frame in range(frames):
             start, following = frame * hop, min(frame + 1, frames - 1)
@@ -54,21 +75,19 @@ def harmonic_audio(
                     )  # fmt: skip
             for model in range(models):
                 audio[model, clip, start : start + hop] = total[model, :hop]
-    return audio
 
 
 @njit(cache=True, fastmath={"contract"}, error_model="numpy")
-def amplitude_gradient(
-    upstream: np.ndarray, harmonics: int, cosine: np.ndarray, sine: np.ndarray, highest: np.ndarray, rising: np.ndarray
-) -> np.ndarray:
-    """The transpose of `harmonic_audio`: float32 [models, clips, frames, harmonics] from the audio's gradient."""
-    models, clips, samples = upstream.shape
+def _amplitude_gradient(
+    upstream: np.ndarray, cosine: np.ndarray, sine: np.ndarray, highest: np.ndarray, rising: np.ndarray,
+    gradient: np.ndarray,
+) -> None:  # fmt: skip
+    models, clips, frames, harmonics = gradient.shape
     hop = len(rising)
-    frames = samples // hop
     wide = (hop + LANES - 1) // LANES * LANES
-    gradient = np.zeros((models, clips, frames, harmonics), np.float32)
     bank = _empty_bank(wide)
-    ramp, here = _padded(rising, wide), np.zeros((models, 2, wide), np.float32)
+    ramp, here = _padded(rising, wide), scratch(models * 2 * wide).reshape(models, 2, wide)
+    here[:] = 0.0
     sums = np.empty(2 * AT_ONCE, np.float32)
     for clip in range(clips):
         for frame in range(frames):
@@ -86,20 +105,21 @@ def amplitude_gradient(
                     for i in range(AT_ONCE):
                         gradient[model, clip, frame, first + i] += sums[i] - sums[AT_ONCE + i]
                         gradient[model, clip, following, first + i] += sums[AT_ONCE + i]
-    return gradient
 
 
 @njit(cache=True)
 def _padded(values: np.ndarray, wide: int) -> np.ndarray:
-    padded = np.zeros(wide, np.float32)
-    padded[: len(values)] = values
+    padded = scratch(wide)
+    padded[: len(values)], padded[len(values) :] = values, 0.0
     return padded
 
 
 @njit(cache=True)
 def _empty_bank(wide: int) -> np.ndarray:
     """Rows: phasor of the fundamental (2), of the harmonic reached (2), limit, then four sines; zero beyond the hop."""
-    return np.zeros((5 + AT_ONCE, wide), np.float32)
+    bank = scratch((5 + AT_ONCE) * wide).reshape(5 + AT_ONCE, wide)
+    bank[:] = 0.0
+    return bank
 
 
 @njit(cache=True)

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
-from numba import types
+from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 
@@ -113,11 +113,11 @@ def splat(typing_context: Any, number: Any) -> Any:
     return _LANES_TYPE(number), generate
 
 
-def _binary(instruction: str) -> Callable[..., Any]:
+def _binary(instruction: str, *, flags: tuple[str, ...] = _FLAGS) -> Callable[..., Any]:
     @intrinsic
     def operation(typing_context: Any, left: Any, right: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            return getattr(builder, instruction)(*arguments, flags=_FLAGS)
+            return getattr(builder, instruction)(*arguments, flags=flags)
 
         return _LANES_TYPE(_LANES_TYPE, _LANES_TYPE), generate
 
@@ -145,6 +145,14 @@ for _symbol, _instruction in (
     (operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul"), (operator.truediv, "fdiv"),
 ):  # fmt: skip
     _define(_symbol, _instruction)
+
+_unfused_product = _binary("fmul", flags=())
+
+
+@njit(forceinline=True)
+def rounded_product(values: Lanes, factor: float) -> Lanes:
+    """A product that no sum is fused with: the same bits whether it is stored before it is used or not."""
+    return _unfused_product(values, splat(factor))
 
 
 def _of_llvm(name: str) -> Callable[..., Any]:
@@ -268,3 +276,36 @@ def lane_sum(typing_context: Any, value: Any) -> Any:
         return builder.extract_element(vector, ir.Constant(_INT, 0))
 
     return types.float32(_LANES_TYPE), generate
+
+
+@intrinsic
+def transpose_block(
+    typing_context: Any, source: Any, first: Any, stride: Any, target: Any, target_first: Any, target_stride: Any
+) -> Any:
+    """Sixteen vectors, `stride` apart in a contiguous float32 array, become the columns of as many in another."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        def addresses(at: int) -> list[Any]:
+            array = context.make_array(signature.args[at])(context, builder, arguments[at])
+            start, step = (context.cast(builder, arguments[at + i], signature.args[at + i], types.intp) for i in (1, 2))
+            starts = [builder.add(start, builder.mul(step, step.type(row))) for row in range(LANES)]
+            return [builder.bitcast(builder.gep(array.data, [row]), _VECTOR.as_pointer()) for row in starts]
+
+        rows = [builder.load(address, align=4) for address in addresses(0)]
+        for row, address in zip(_transposed(builder, rows), addresses(3), strict=True):
+            builder.store(row, address, align=4)
+        return context.get_dummy_value()
+
+    return types.void(source, first, stride, target, target_first, target_stride), generate
+
+
+def _transposed(builder: Any, rows: list[Any]) -> list[Any]:
+    """Exchanges one bit of the row's number with the same bit of the lane's, for each of the four bits."""
+    for bit in (8, 4, 2, 1):
+        upper = [LANES + (lane ^ bit) if lane & bit else lane for lane in range(LANES)]
+        lower = [LANES + lane if lane & bit else lane ^ bit for lane in range(LANES)]
+        for first in (row for row in range(LANES) if not row & bit):
+            pair = rows[first], rows[first | bit]
+            for row, mask in ((first, upper), (first | bit, lower)):
+                rows[row] = builder.shuffle_vector(*pair, ir.Constant(_INTS, mask))
+    return rows

@@ -2,7 +2,7 @@
 
 Signals lie in columns (`tinytimbre.kernels.columns`), so that a frame of sixteen signals is a run of vectors. Two
 consecutive frames make one complex transform: one is its real, the next its imaginary part. A block never leaves the
-cache between the window and the sum into the gradient, and the target's magnitudes of a frame serve all models in turn.
+cache between the window and the sum into the gradient; nor do the target's magnitudes, which serve all models in turn.
 """
 
 from __future__ import annotations
@@ -13,8 +13,32 @@ import functools
 import numpy as np
 from numba import njit
 
-from tinytimbre.kernels.fourier import FourierPlan, bin_of_both, forward, fourier_plan, inverse, store_bin_of_both
-from tinytimbre.kernels.lanes import LANES, Lanes, absolute, load, log, maximum, only_above, sign, splat, sqrt, store
+from tinytimbre.kernels.fourier import (
+    FourierPlan,
+    after_first_stage,
+    before_last_stage,
+    bin_of_both,
+    fourier_plan,
+    load_four,
+    store_bin_of_both,
+    store_butterfly,
+    transposed_butterfly,
+)
+from tinytimbre.kernels.lanes import (
+    LANES,
+    Lanes,
+    absolute,
+    load,
+    log,
+    maximum,
+    only_above,
+    rounded_product,
+    sign,
+    splat,
+    sqrt,
+    store,
+)
+from tinytimbre.kernels.memory import scratch
 
 OVERLAP = 4
 Tables = tuple[int, np.ndarray, np.ndarray, np.ndarray]
@@ -62,22 +86,15 @@ def rows_needed(sizes: tuple[int, ...], *, samples: int) -> int:
     return max((2 * scale.pairs - 1) * scale.hop + scale.plan.size for scale in scales)
 
 
-def target_magnitudes(rows: np.ndarray, scale: Scale) -> np.ndarray:
-    """Magnitudes of interleaved signals, float32 [pairs, bins, 2, columns]; the third axis is the frame of the pair."""
-    magnitudes = np.empty((scale.pairs, scale.bins, 2, rows.shape[1]), np.float32)
-    _target_magnitudes(rows.ravel(), rows.shape[1], magnitudes.ravel(), scale.pairs, _tables(scale))
-    return magnitudes
-
-
 def add_scale(
-    rows: np.ndarray, magnitudes: np.ndarray, scale: Scale, *, floor: float, weight: float, with_gradient: bool,
+    rows: np.ndarray, targets: np.ndarray, scale: Scale, *, floor: float, weight: float, with_gradient: bool,
     values: np.ndarray, gradient: np.ndarray,
 ) -> None:  # fmt: skip
     """Adds one scale's loss to `values` and its gradient to `gradient`.
 
     Args:
         rows: float32 [rows, columns], interleaved signals.
-        magnitudes: of the targets, from `target_magnitudes`; column c of `rows` is compared with column c modulo the
+        targets: float32 [rows, target columns], interleaved; column c of `rows` is compared with column c modulo the
             targets' columns.
         scale: of both.
         floor: magnitudes are raised to it before the logarithm.
@@ -87,7 +104,7 @@ def add_scale(
         gradient: float32 [rows, columns].
     """
     _add_scale(
-        rows.ravel(), rows.shape[1], magnitudes.ravel(), magnitudes.shape[3], scale.pairs, np.float32(floor),
+        rows.ravel(), rows.shape[1], targets.ravel(), targets.shape[1], scale.pairs, np.float32(floor),
         np.float32(weight), with_gradient, values, gradient.reshape(-1), _tables(scale),
     )  # fmt: skip
 
@@ -97,70 +114,85 @@ def _tables(scale: Scale) -> Tables:
 
 
 @njit(cache=True, fastmath={"contract"}, error_model="numpy")
-def _target_magnitudes(rows: np.ndarray, columns: int, magnitudes: np.ndarray, pairs: int, tables: Tables) -> None:
-    size, window, twiddles, places = tables
-    re, im = np.empty(size * LANES, np.float32), np.empty(size * LANES, np.float32)
-    for pair in range(pairs):
-        for column in range(0, columns, LANES):
-            _load_pair(rows, columns, 2 * pair * (size // OVERLAP) * columns + column, window, re, im)
-            forward(re, im, size, twiddles)
-            first = pair * (size // 2 + 1) * 2 * columns + column
-            for k in range(size // 2 + 1):
-                ar, ai, br, bi = bin_of_both(re, im, places[k] * LANES, places[(size - k) % size] * LANES)
-                store(magnitudes, first + 2 * k * columns, sqrt(ar * ar + ai * ai))
-                store(magnitudes, first + (2 * k + 1) * columns, sqrt(br * br + bi * bi))
-
-
-@njit(cache=True, fastmath={"contract"}, error_model="numpy")
 def _add_scale(
-    rows: np.ndarray, columns: int, magnitudes: np.ndarray, target_columns: int, pairs: int, floor: float,
-    weight: float, with_gradient: bool, values: np.ndarray, gradient: np.ndarray, tables: Tables,
+    rows: np.ndarray, columns: int, targets: np.ndarray, target_columns: int, pairs: int, floor: float, weight: float,
+    with_gradient: bool, values: np.ndarray, gradient: np.ndarray, tables: Tables,
 ) -> None:  # fmt: skip
     size, window, twiddles, places = tables
-    re, im = np.empty(size * LANES, np.float32), np.empty(size * LANES, np.float32)
-    sums = np.empty(LANES, np.float32)
+    re, im = scratch(size * LANES), scratch(size * LANES)
+    magnitudes, sums = scratch((size + 2) * LANES), scratch(LANES)
     for pair in range(pairs):
-        for column in range(0, columns, LANES):
-            start = 2 * pair * (size // OVERLAP) * columns + column
-            target = pair * (size // 2 + 1) * 2 * target_columns + column % target_columns
-            _load_pair(rows, columns, start, window, re, im)
-            forward(re, im, size, twiddles)
-            _compare(re, im, magnitudes, target, target_columns, floor, weight, sums, size, places)
-            for lane in range(LANES):
-                values[column + lane] += weight * sums[lane]
-            if with_gradient:
-                inverse(re, im, size, twiddles)
-                _add_pair(gradient, columns, start, window, re, im)
+        first_row = 2 * pair * (size // OVERLAP)
+        for target in range(0, target_columns, LANES):
+            _transform_pair(targets, target_columns, first_row * target_columns + target, window, re, im, twiddles)
+            _store_magnitudes(re, im, magnitudes, size, places)
+            for column in range(target, columns, target_columns):
+                start = first_row * columns + column
+                _transform_pair(rows, columns, start, window, re, im, twiddles)
+                _compare(re, im, magnitudes, floor, weight, sums, size, places)
+                for lane in range(LANES):
+                    values[column + lane] += weight * sums[lane]
+                if with_gradient:
+                    _add_pair(gradient, columns, start, window, re, im, twiddles)
 
 
 @njit(cache=True, fastmath={"contract"}, error_model="numpy")
-def _load_pair(rows: np.ndarray, columns: int, start: int, window: np.ndarray, re: np.ndarray, im: np.ndarray) -> None:
-    """The windowed frame at `start` as the real part, the next as the imaginary part."""
-    size = len(window)
-    following = start + size // OVERLAP * columns
-    for n in range(size):
-        store(re, n * LANES, load(rows, start + n * columns) * window[n])
-        store(im, n * LANES, load(rows, following + n * columns) * window[n])
+def _store_magnitudes(re: np.ndarray, im: np.ndarray, magnitudes: np.ndarray, size: int, places: np.ndarray) -> None:
+    """Of a pair of frames, bin by bin."""
+    for k in range(size // 2 + 1):
+        ar, ai, br, bi = bin_of_both(re, im, places[k] * LANES, places[(size - k) % size] * LANES)
+        store(magnitudes, 2 * k * LANES, sqrt(ar * ar + ai * ai))
+        store(magnitudes, (2 * k + 1) * LANES, sqrt(br * br + bi * bi))
+
+
+@njit(cache=True, fastmath={"contract"}, error_model="numpy")
+def _transform_pair(
+    rows: np.ndarray, columns: int, start: int, window: np.ndarray, re: np.ndarray, im: np.ndarray, twiddles: np.ndarray
+) -> None:
+    """The spectrum of the windowed frame at `start` as the real part, the next as the imaginary part.
+
+    Rows are windowed on their way into the first stage, which saves a round through the cache.
+    """
+    quarter = len(window) // 4
+    step = quarter * columns
+    for j in range(quarter):
+        w0, w1, w2, w3 = window[j], window[j + quarter], window[j + 2 * quarter], window[j + 3 * quarter]
+        row = start + j * columns
+        r0, r1, r2 = load(rows, row), load(rows, row + step), load(rows, row + 2 * step)
+        r3, r4 = load(rows, row + 3 * step), load(rows, row + 4 * step)
+        values = (
+            rounded_product(r0, w0), rounded_product(r1, w0), rounded_product(r1, w1), rounded_product(r2, w1),
+            rounded_product(r2, w2), rounded_product(r3, w2), rounded_product(r3, w3), rounded_product(r4, w3),
+        )  # fmt: skip
+        store_butterfly(re, im, j * LANES, quarter * LANES, values, twiddles, 6 * j)
+    after_first_stage(re, im, len(window), twiddles)
 
 
 @njit(cache=True, fastmath={"contract"}, error_model="numpy")
 def _add_pair(
-    gradient: np.ndarray, columns: int, start: int, window: np.ndarray, re: np.ndarray, im: np.ndarray
-) -> None:
-    """The transpose of `_load_pair`."""
-    size = len(window)
-    following = start + size // OVERLAP * columns
-    for n in range(size):
-        row = start + n * columns
-        store(gradient, row, load(gradient, row) + load(re, n * LANES) * window[n])
-        row = following + n * columns
-        store(gradient, row, load(gradient, row) + load(im, n * LANES) * window[n])
+    gradient: np.ndarray, columns: int, start: int, window: np.ndarray, re: np.ndarray, im: np.ndarray,
+    twiddles: np.ndarray,
+) -> None:  # fmt: skip
+    """The transpose of `_transform_pair`; the frames are a quarter apart, so that they share three rows of four."""
+    quarter = len(window) // 4
+    step = quarter * columns
+    before_last_stage(re, im, len(window), twiddles)
+    for j in range(quarter):
+        four = load_four(re, im, j * LANES, quarter * LANES)
+        ar, ai, br, bi, cr, ci, dr, di = transposed_butterfly(*four, twiddles, 6 * j)
+        w0, w1, w2, w3 = window[j], window[j + quarter], window[j + 2 * quarter], window[j + 3 * quarter]
+        row = start + j * columns
+        store(gradient, row, load(gradient, row) + ar * w0)
+        store(gradient, row + step, load(gradient, row + step) + ai * w0 + br * w1)
+        store(gradient, row + 2 * step, load(gradient, row + 2 * step) + bi * w1 + cr * w2)
+        store(gradient, row + 3 * step, load(gradient, row + 3 * step) + ci * w2 + dr * w3)
+        store(gradient, row + 4 * step, load(gradient, row + 4 * step) + di * w3)
 
 
 @njit(cache=True, fastmath={"contract"}, error_model="numpy")
 def _compare(
-    re: np.ndarray, im: np.ndarray, magnitudes: np.ndarray, target: int, target_columns: int, floor: float,
-    weight: float, sums: np.ndarray, size: int, places: np.ndarray,
+    re: np.ndarray, im: np.ndarray, magnitudes: np.ndarray, floor: float, weight: float, sums: np.ndarray, size: int,
+    places: np.ndarray,
 ) -> None:  # fmt: skip
     """Differences of two frames summed per lane; the spectra are replaced by the loss's gradient for them."""
     total = splat(np.float32(0.0))
@@ -168,9 +200,8 @@ def _compare(
     for k in range(size // 2 + 1):
         row, mirrored = places[k] * LANES, places[(size - k) % size] * LANES
         ar, ai, br, bi = bin_of_both(re, im, row, mirrored)
-        here = target + 2 * k * target_columns
-        difference_a, slope_a = _difference(ar, ai, load(magnitudes, here), lowest)
-        difference_b, slope_b = _difference(br, bi, load(magnitudes, here + target_columns), lowest)
+        difference_a, slope_a = _difference(ar, ai, load(magnitudes, 2 * k * LANES), lowest)
+        difference_b, slope_b = _difference(br, bi, load(magnitudes, (2 * k + 1) * LANES), lowest)
         total = total + difference_a + difference_b
         # The inverse transform adds a bin and its mirror, which are the same at both ends.
         share = weight if k == 0 or 2 * k == size else np.float32(0.5) * weight

@@ -20,7 +20,8 @@ from tinytimbre.decoders.spec import DecoderSpec
 from tinytimbre.sweep.space import expand
 
 TRAINING_VERSION = 3
-"""Raise it with every change that alters what a trial learns: ids follow it, and trials are trained anew."""
+"""Raise it with every change that alters what a trial learns by more than rounding, which another processor does too:
+ids follow it, and trials are trained anew."""
 
 SETTINGS_BYTES = 1_400
 ROOM_BYTES, ROOM_NUMBER_BYTES = 110, 8

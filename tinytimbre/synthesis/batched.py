@@ -82,16 +82,16 @@ def harmonic_audio(
     # The kernel takes four harmonics at a time.
     padded = tf.pad(amplitudes, [[0, 0], [0, 0], [0, 0], [0, -count % harmonics.AT_ONCE]])
 
-    def project(upstream: np.ndarray, *limits: np.ndarray) -> np.ndarray:
-        return harmonics.amplitude_gradient(upstream, padded.shape[3], *limits, rising)
+    def project(upstream: np.ndarray, cosine: np.ndarray, sine: np.ndarray, highest: np.ndarray) -> np.ndarray:
+        return harmonics.amplitude_gradient(upstream, padded.shape[3], cosine, sine, highest, rising)
 
     @tf.custom_gradient
     def audio(amplitudes: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
         def grad(upstream: tf.Tensor) -> tf.Tensor:
             return _compiled(project, [upstream, *limits], shape=amplitudes.shape)
 
-        def play(amplitudes: np.ndarray, *limits: np.ndarray) -> np.ndarray:
-            return harmonics.harmonic_audio(amplitudes, *limits, rising)
+        def play(amplitudes: np.ndarray, cosine: np.ndarray, sine: np.ndarray, highest: np.ndarray) -> np.ndarray:
+            return harmonics.harmonic_audio(amplitudes, cosine, sine, highest, rising)
 
         return _compiled(play, [amplitudes, *limits], shape=[amplitudes.shape[0], shape.clips, shape.samples]), grad
 

@@ -57,7 +57,7 @@ def compare(
     for size in fft_sizes:
         scale = spectra.scale_of(size, samples=samples)
         spectra.add_scale(
-            ours, spectra.target_magnitudes(theirs, scale), scale, floor=MAGNITUDE_FLOOR,
+            ours, theirs, scale, floor=MAGNITUDE_FLOOR,
             weight=1.0 / (clips * scale.frames * scale.bins), with_gradient=with_gradient,
             values=values, gradient=gradient,
         )  # fmt: skip
