@@ -91,7 +91,8 @@ def advance_to(target_step: int, *, run: Advancing, checkpoint_secs: float, on_s
 class _Run:
     """A group on its way: models, data, step and what the curves hold so far.
 
-    ``earlier_secs`` is what other processes have spent on training each trial, in earlier rungs or until a kill.
+    ``earlier_secs`` is what other processes have spent on training each trial, in earlier rungs or until a kill;
+    ``rungs_secs`` is the part of it that lies in earlier rungs.
     """
 
     trials: Sequence[Trial]
@@ -106,6 +107,7 @@ class _Run:
     losses: list[np.ndarray] = dataclasses.field(default_factory=list)
     step_secs: list[float] = dataclasses.field(default_factory=list)
     earlier_secs: list[float] = dataclasses.field(default_factory=list)
+    rungs_secs: list[float] = dataclasses.field(default_factory=list)
 
     @classmethod
     def start(
@@ -132,7 +134,7 @@ class _Run:
             )
             distiller = _distiller(trials, group, rung=rung, store=store)
             run = cls(trials, group, train, validation, store, config, clock, distiller)
-            run._restore()
+            run._restore(rung)
         return run
 
     @property
@@ -159,13 +161,11 @@ class _Run:
         """Checkpoints every trial, so that no work older than this can be lost; nothing where none was done since."""
         if self.losses:
             with self.clock.part("checkpoints"):
-                self._save()
+                self._save(self._curves())
 
-    def _save(self) -> None:
-        rows = self._curve_rows()
-        for index, trial in enumerate(self.trials):
-            earlier = [row for row in self.store.curve(trial.trial_id) if row["step"] < rows[index][0]["step"]]
-            self.store.write_curve(trial.trial_id, earlier + rows[index])
+    def _save(self, curves: Sequence[list[dict[str, float]]]) -> None:
+        for index, (trial, curve) in enumerate(zip(self.trials, curves, strict=True)):
+            self.store.write_curve(trial.trial_id, curve)
             state = {**self.group.optimisers[index].state(), SECONDS_KEY: np.array(self._spent_secs(index))}
             self.store.write_checkpoint(trial.trial_id, step=self.step, state=state)
         self.losses.clear()
@@ -177,19 +177,14 @@ class _Run:
             batches = self.validation.validation_batches(max_batches=VALIDATION_BATCHES)
             losses = self.group.validation_losses(batches)
             weights = [optimiser.averaged_weights() for optimiser in self.group.optimisers]
-        self.save()
         with self.clock.part("checkpoints"):
-            for index, (loss, own) in enumerate(zip(losses, weights, strict=True)):
-                self._write(index, rung, loss=float(loss), weights=own)
-
-    def _write(self, index: int, rung: int, *, loss: float, weights: dict[str, np.ndarray]) -> None:
-        trial = self.trials[index]
-        curve = self.store.curve(trial.trial_id)
-        curve[-1]["validation_loss"] = loss
-        self.store.write_curve(trial.trial_id, curve)
-        self.store.write_weights(trial.trial_id, rung=rung, weights=weights)
-        found = divergence(curve, weights=weights)
-        self.store.write_result(self._result(index, rung, loss=loss, divergence=found))
+            curves = self._curves()
+            for curve, loss in zip(curves, losses, strict=True):
+                curve[-1]["validation_loss"] = float(loss)
+            self._save(curves)
+            for index, (curve, own) in enumerate(zip(curves, weights, strict=True)):
+                self.store.write_weights(self.trials[index].trial_id, rung=rung, weights=own)
+                self.store.write_result(self._result(index, rung, curve=curve, weights=own))
 
     def _count_steps(self) -> None:
         """The first step of a process traces and compiles, and so does a student's first on audio."""
@@ -198,11 +193,12 @@ class _Run:
         book_steps(self.step_secs[:switch], clock=self.clock)
         book_steps(self.step_secs[switch:], clock=self.clock)
 
-    def _restore(self) -> None:
+    def _restore(self, rung: int) -> None:
         for trial, optimiser in zip(self.trials, self.group.optimisers, strict=True):
             checkpoint = self.store.checkpoint(trial.trial_id)
             self.store.write_trial(trial)
-            before = _trained_secs(trial, store=self.store)
+            before = sum(r.train_seconds for r in self.store.results(trial.trial_id) if r.rung < rung)
+            self.rungs_secs.append(before)
             if checkpoint is not None:
                 self.step, state = checkpoint
                 optimiser.restore(state)
@@ -214,7 +210,17 @@ class _Run:
         """On training a trial, in all its rungs up to now; those who train side by side share the time equally."""
         return self.earlier_secs[index] + sum(self.step_secs) / len(self.trials)
 
-    def _curve_rows(self) -> list[list[dict[str, float]]]:
+    def _curves(self) -> list[list[dict[str, float]]]:
+        """What the store has of every trial's curve, continued by the losses since the last save."""
+        new = self._new_rows() if self.losses else [[] for _ in self.trials]
+        first = self.step - len(self.losses)
+        stored = self.store.curves(trial.trial_id for trial in self.trials)
+        return [
+            [row for row in stored.get(trial.trial_id, []) if row["step"] <= first] + rows
+            for trial, rows in zip(self.trials, new, strict=True)
+        ]
+
+    def _new_rows(self) -> list[list[dict[str, float]]]:
         """Per trial the mean loss (or control distance) over equal stretches of the steps since the last save."""
         quantity = "control_distance" if self.step <= self.control_steps else "train_loss"
         stretch = max(1, self.config.budget.rung_steps[-1] // (CURVE_POINTS * 5))
@@ -230,20 +236,17 @@ class _Run:
             for index in range(len(self.trials))
         ]
 
-    def _result(self, index: int, rung: int, *, loss: float, divergence: str) -> RungResult:
-        trial = self.trials[index]
-        common = {"trial_id": trial.trial_id, "rung": rung, "step": self.step}
-        before = _trained_secs(trial, store=self.store, below=rung)
-        seconds = round(max(0.0, self._spent_secs(index) - before), 3)
-        if not divergence:
+    def _result(
+        self, index: int, rung: int, *, curve: Sequence[Mapping[str, float]], weights: Mapping[str, np.ndarray]
+    ) -> RungResult:
+        common = {"trial_id": self.trials[index].trial_id, "rung": rung, "step": self.step}
+        seconds = round(max(0.0, self._spent_secs(index) - self.rungs_secs[index]), 3)
+        found = divergence(curve, weights=weights)
+        if not found:
+            loss = curve[-1]["validation_loss"]
             return RungResult(**common, status="done", validation_loss=loss, train_seconds=seconds)
-        reason = f"diverged: {divergence} after step {self.step}; a smaller learning rate usually helps"
+        reason = f"diverged: {found} after step {self.step}; a smaller learning rate usually helps"
         return RungResult(**common, status="failed", reason=reason, train_seconds=seconds)
-
-
-def _trained_secs(trial: Trial, *, store: TrialStore, below: int | None = None) -> float:
-    """By the results of its rungs, of those below one if that is given."""
-    return sum(r.train_seconds for r in store.results(trial.trial_id) if below is None or r.rung < below)
 
 
 def book_steps(step_secs: Sequence[float], *, clock: Stopwatch) -> None:
