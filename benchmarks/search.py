@@ -2,8 +2,9 @@
 
 Halving is the sweep of a finished workspace, read from its trial store. Random search takes configurations of the same
 space in seeded random order and trains each from the start to the last rung, on the same features and with the same
-trainer, until it has spent the training seconds of the sweep. Interrupted, the same command continues. Writes a chart;
-the last line is JSON.
+trainer, for as many steps in all as the sweep. A step counts what one took on average in the sweep, whosever it is:
+seconds measured hours apart would compare what else the machine did, and trials side by side share their time equally
+anyway. Interrupted, the same command continues. Writes a chart; the last line is JSON.
 """
 
 from __future__ import annotations
@@ -26,7 +27,6 @@ from benchmarks.search_curves import (
     curves,
     hypervolume,
     interval,
-    next_draws,
     orders,
     reached_at,
     size_limits,
@@ -49,76 +49,62 @@ class Search:
     jobs: int
 
 
-def halving_events(search: Search, *, store: TrialStore) -> list[list[Event]]:
-    """What each rung of a finished sweep cost and found.
+def halving_events(search: Search, *, store: TrialStore) -> tuple[list[list[Event]], float]:
+    """What each rung of a finished sweep cost and found, and the mean seconds of a step of one trial.
 
     Raises:
         TinyTimbreError: a rung is not finished.
     """
-    trials, stages = list(search.plan.trials), []
+    trials, rungs = list(search.plan.trials), []
     for rung in range(len(search.plan.rungs)):
         found = [result for trial in trials if (result := store.result(trial.trial_id, rung))]
         if len(found) < len(trials):
             raise TinyTimbreError(
                 "the sweep of the workspace must have trained all rungs of this configuration",
                 got=f"{len(found)} of {len(trials)} trials of rung {rung} in {store.address}",
-                remedy="run it to its end with the same configuration, in one go so that its seconds are whole",
+                remedy="run it to its end with the same configuration",
             )
-        stages.append([_event(trial, result) for trial, result in zip(trials, found, strict=True)])
+        rungs.append(list(zip(trials, found, strict=True)))
         promoted = set(promote(search.plan, found, budget=search.config.budget))
         trials = [trial for trial in trials if trial.trial_id in promoted]
-    return stages
+    stretches = [int(steps) for steps in np.diff(search.plan.rungs, prepend=0)]
+    seconds = sum(result.train_seconds for rung in rungs for _, result in rung)
+    step_secs = seconds / sum(len(rung) * steps for rung, steps in zip(rungs, stretches, strict=True))
+    stages = [
+        [_event(trial, result, seconds=steps * step_secs) for trial, result in rung]
+        for rung, steps in zip(rungs, stretches, strict=True)
+    ]
+    return stages, step_secs
 
 
 def random_events(
-    search: Search, *, store: TrialStore, goal_secs: float, mean_secs: float, seed: int, say: Callable[[str], object]
+    search: Search, *, store: TrialStore, steps: int, step_secs: float, seed: int, say: Callable[[str], object]
 ) -> list[Event]:
-    """Trains trials in random order, each to the end, until they have cost `goal_secs`.
+    """Trains trials in random order, each to the end, as many as `steps` steps allow.
 
     Args:
         search: space and features.
         store: of the random search alone; what it holds is not trained again.
-        goal_secs: of training, in total.
-        mean_secs: what a whole training costs, to train as many together as will be needed.
+        steps: of all trials together; the nearest number of whole trainings is done, at least one.
+        step_secs: what a step counts.
         seed: of the order.
-        say: is told how far it is.
+        say: is told what is trained.
     """
     # One rung, from the start to the end; the trials keep their ids and the schedule of their learning rate.
     plan = search.plan.model_copy(update={"rungs": search.plan.rungs[-1:]})
     draws = [plan.trials[index] for index in np.random.default_rng(seed).permutation(len(plan.trials))]
-    most = search.jobs * search.config.training.side_by_side
-    _drop_unfinished(draws, store=store)
-    events: list[Event] = []
-    while (spent := sum(event.train_seconds for event in events)) < goal_secs and len(events) < len(draws):
-        left_secs = goal_secs - spent
-        count = next_draws(left_secs=left_secs, mean_secs=mean_secs, most=most, multiple_of=search.jobs)
-        batch = draws[len(events) : len(events) + count]
-        say(f"random search: {spent:.0f} of {goal_secs:.0f} training seconds, {len(events)} trials; {len(batch)} more")
-        results = train_rung(
-            plan, trial_ids=[trial.trial_id for trial in batch], rung=0, features_dir=str(search.features),
-            store=store, config=search.config, jobs=search.jobs,
-        )  # fmt: skip
-        events += [_event(trial, result) for trial, result in zip(batch, results, strict=True)]
-        mean_secs = sum(event.train_seconds for event in events) / len(events)
-    return events
+    draws = draws[: max(1, round(steps / plan.rungs[-1]))]
+    say(f"random search: {len(draws)} trials of {plan.rungs[-1]:,} steps")
+    results = train_rung(
+        plan, trial_ids=[trial.trial_id for trial in draws], rung=0, features_dir=str(search.features), store=store,
+        config=search.config, jobs=search.jobs,
+    )  # fmt: skip
+    whole_secs = plan.rungs[-1] * step_secs
+    return [_event(trial, result, seconds=whole_secs) for trial, result in zip(draws, results, strict=True)]
 
 
-def _drop_unfinished(trials: Sequence[Trial], *, store: TrialStore) -> None:
-    """A result counts the seconds since its training was last resumed: what was interrupted starts anew."""
-    for trial in trials:
-        if store.result(trial.trial_id, 0) is None:
-            store.drop(trial.trial_id)
-
-
-def _event(trial: Trial, result: RungResult) -> Event:
-    return Event(trial.trial_id, trial.estimated_bytes, result.train_seconds, result.validation_loss)
-
-
-def whole_training_secs(stages: Sequence[Sequence[Event]]) -> float:
-    """Mean seconds from the first step to the last, of the trials that got there."""
-    finalists = {event.trial_id for event in stages[-1]}
-    seconds = sum(event.train_seconds for stage in stages for event in stage if event.trial_id in finalists)
-    return seconds / max(1, len(finalists))
+def _event(trial: Trial, result: RungResult, *, seconds: float) -> Event:
+    return Event(trial.trial_id, trial.estimated_bytes, seconds, result.validation_loss)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -182,7 +168,6 @@ def summary(
         "halving_steps": sum(len(stage) * steps for stage, steps in zip(stages, stretches, strict=True)),
         "random_trials": len(drawn),
         "random_steps": len(drawn) * plan.rungs[-1],
-        "random_trained_secs": round(sum(event.train_seconds for event in drawn), 1),
         "hypervolume": {"halving": _at_end(halving.hypervolume), "random": _at_end(random.hypervolume)},
         "halving_reaches_random_at_share": None if caught_up is None else round(caught_up / spent, 3),
         "best_loss": [
@@ -278,12 +263,12 @@ def _measure(args: argparse.Namespace) -> int:
     from pipelines.terminal import terminal
 
     search, swept = prepare(args)
-    stages = halving_events(search, store=swept)
+    stages, step_secs = halving_events(search, store=swept)
     spent = sum(event.train_seconds for stage in stages for event in stage)
     with terminal(verbose=False, log=args.work / "search.log") as screen:
         drawn = random_events(
-            search, store=TrialStore(args.work.resolve() / "trials"), goal_secs=args.times * spent,
-            mean_secs=whole_training_secs(stages), seed=args.seed, say=screen.messages.print,
+            search, store=TrialStore(args.work.resolve() / "trials"), steps=round(args.times * spent / step_secs),
+            step_secs=step_secs, seed=args.seed, say=screen.messages.print,
         )  # fmt: skip
     limits = size_limits([(trial.stratum, trial.estimated_bytes) for trial in search.plan.trials])
     comparison = compared(

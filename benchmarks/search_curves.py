@@ -115,12 +115,3 @@ def size_limits(sizes: Sequence[tuple[int, int]]) -> list[int]:
     strata = sorted({stratum for stratum, _ in sizes})
     largest = [max(n_bytes for own, n_bytes in sizes if own <= stratum) for stratum in strata]
     return sorted(set(largest))
-
-
-def next_draws(*, left_secs: float, mean_secs: float, most: int, multiple_of: int) -> int:
-    """How many more trials to train together so that the goal is passed by little.
-
-    A multiple of the number of processes, which would otherwise get groups of unequal size, and at most `most`.
-    """
-    wanted = math.ceil(left_secs / mean_secs) if mean_secs > 0 else most
-    return min(most, multiple_of * max(1, math.ceil(wanted / multiple_of)))

@@ -15,7 +15,6 @@ from benchmarks.search import (
     random_events,
     summary,
     table,
-    whole_training_secs,
 )
 from benchmarks.search_chart import draw
 from benchmarks.search_curves import Event
@@ -42,13 +41,15 @@ def swept(search: Search, tmp_path_factory: pytest.TempPathFactory) -> TrialStor
 
 
 def test_both_searches_end_and_are_compared(search: Search, swept: TrialStore, tmp_path: pathlib.Path) -> None:
-    stages = halving_events(search, store=swept)
+    stages, step_secs = halving_events(search, store=swept)
     assert [len(stage) for stage in stages] == [4, 2]
-    spent = sum(event.train_seconds for stage in stages for event in stage)
-    assert 0 < whole_training_secs(stages) < spent
+    results = [result for own in swept.all_results().values() for result in own]
+    assert sum(event.train_seconds for stage in stages for event in stage) == pytest.approx(
+        sum(result.train_seconds for result in results)
+    )
     store = TrialStore(tmp_path / "random")
-    drawn = random_events(search, store=store, goal_secs=spent, mean_secs=spent, seed=0, say=print)
-    assert 1 <= len(drawn) <= 4
+    drawn = random_events(search, store=store, steps=4 * 4 + 2 * 8, step_secs=step_secs, seed=0, say=print)
+    assert len(drawn) == 3  # 32 steps, 12 each
     for event in drawn:
         (result,) = store.results(event.trial_id)
         assert (result.step, result.validation_loss) == (12, event.validation_loss)
@@ -63,17 +64,15 @@ def test_both_searches_end_and_are_compared(search: Search, swept: TrialStore, t
 
 
 def test_random_search_continues_and_draws_every_trial_once_at_most(search: Search, tmp_path: pathlib.Path) -> None:
-    store, arguments = TrialStore(tmp_path), {"mean_secs": 1.0, "seed": 1, "say": print}
-    first = random_events(search, store=store, goal_secs=1e-3, **arguments)
-    interrupted = next(t for t in search.plan.trials if t.trial_id not in {event.trial_id for event in first})
-    store.write_checkpoint(interrupted.trial_id, step=11, state={})
+    store, arguments = TrialStore(tmp_path), {"step_secs": 1.0, "seed": 1, "say": print}
+    first = random_events(search, store=store, steps=1, **arguments)
+    assert len(first) == 1
     written = {path: path.stat().st_mtime_ns for event in first for path in (tmp_path / event.trial_id).glob("*.npz")}
-    drawn = random_events(search, store=store, goal_secs=1e9, **arguments)
-    assert drawn[: len(first)] == first
+    drawn = random_events(search, store=store, steps=10**9, **arguments)
+    assert drawn[:1] == first
     assert written == {path: path.stat().st_mtime_ns for path in written}
     assert sorted(event.trial_id for event in drawn) == sorted(trial.trial_id for trial in search.plan.trials)
-    # The useless checkpoint was not continued from, or there would be no loss.
-    assert all(event.validation_loss is not None for event in drawn)
+    assert all(event.train_seconds == 12.0 and event.validation_loss is not None for event in drawn)
 
 
 def test_a_sweep_that_is_not_finished_is_refused(search: Search, tmp_path: pathlib.Path) -> None:

@@ -12,7 +12,6 @@ from benchmarks.search_curves import (
     curves,
     hypervolume,
     interval,
-    next_draws,
     orders,
     reached_at,
     size_limits,
@@ -90,10 +89,3 @@ def test_reaching_a_goal() -> None:
 def test_size_limits_grow_with_the_strata() -> None:
     # A stratum is by parameters: its largest file may be larger than one of the next.
     assert size_limits([(0, 900), (0, 2_000), (2, 1_900), (1, 1_500), (3, 5_000)]) == [2_000, 5_000]
-
-
-@pytest.mark.parametrize(
-    ("left_secs", "jobs", "expected"), [(1000, 2, 8), (20, 1, 2), (1, 1, 1), (21, 2, 4), (1, 2, 2), (0.5, 8, 8)]
-)
-def test_draws_stop_near_the_goal(left_secs: float, jobs: int, expected: int) -> None:
-    assert next_draws(left_secs=left_secs, mean_secs=10, most=8, multiple_of=jobs) == expected
