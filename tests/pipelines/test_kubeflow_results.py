@@ -12,12 +12,14 @@ from kubeflow_server import KubeflowServer, serving
 from test_kubeflow_server import start
 
 from pipelines.cli import main
+from tests.object_store import ObjectServer, Request, always
 from tinytimbre.config import SearchConfig, SweepConfig
 from tinytimbre.decoders import DecoderSpec, build_decoder
 from tinytimbre.export.bundle import export_bundle
 from tinytimbre.export.publish import publish_bundle, read_index
 from tinytimbre.export.settings import DataLicence, make_settings
 from tinytimbre.features.statistics import Distribution, InstrumentStatistics
+from tinytimbre.storage import open_storage
 
 
 @pytest.fixture
@@ -91,6 +93,46 @@ def test_fetch_brings_report_and_models(
     assert files(workspace) == before
     assert main([*fetch, "--publish-to", str(tmp_path / "elsewhere")]) == 0
     assert list(read_index(tmp_path / "elsewhere")["instruments"]) == ["reed"]
+
+
+def test_fetch_reads_an_object_store_that_fails_now_and_then(
+    server: KubeflowServer, pushed: pathlib.Path, tmp_path: pathlib.Path, s3: ObjectServer, bucket: str
+) -> None:
+    root = f"s3://{bucket}/runs"
+    run_id = start(server, pipeline_root=root)
+    server.start_run(run_id, {"modelpusher": "SUCCEEDED"}, state="SUCCEEDED")
+    store = open_storage(f"{root}/tinytimbre/{run_id}/modelpusher/{uuid.uuid4()}/pushed")
+    for name, content in files(pushed).items():
+        store.write(name, content)
+    s3.calm()
+    # Every third request is refused, and the weights break off half way the first time.
+    broken: list[str] = []
+
+    def fault(request: Request) -> str | None:
+        if request.path.endswith("/weights.bin") and request.method == "GET" and not broken:
+            broken.append(request.path)
+            return "cut"
+        return "503" if request.number % 3 == 2 else None
+
+    s3.fault = fault
+    workspace = tmp_path / "workspace"
+    assert main(["fetch", run_id, "--host", server.address, "--workspace", str(workspace)]) == 0
+    assert broken
+    [version] = (workspace / "models" / "reed").iterdir()
+    [origin] = (pushed / "models" / "reed").iterdir()
+    assert files(version) == files(origin)
+
+
+def test_fetch_tells_when_an_object_store_refuses_the_credentials(
+    server: KubeflowServer, s3: ObjectServer, bucket: str, tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run_id = start(server, pipeline_root=f"s3://{bucket}/runs")
+    server.start_run(run_id, {"modelpusher": "SUCCEEDED"}, state="SUCCEEDED")
+    s3.fault = always("403")
+    assert main(["fetch", run_id, "--host", server.address, "--workspace", str(tmp_path)]) == 2
+    told = capfd.readouterr().err
+    assert bucket in told
+    assert "Traceback" not in told
 
 
 def test_an_interrupted_fetch_reads_only_what_is_missing(
