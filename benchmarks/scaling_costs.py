@@ -26,14 +26,16 @@ from tinytimbre.sweep.accounts import TRAINING, StageAccount, read_accounts
 PER_TRIAL = ("data", "building", "tracing", "validation", "checkpoints")
 """Parts of a worker's time that come once a trial and rung, however many steps it has."""
 
-CHECKPOINT_READS = 3
-"""In a rung: by the parent, which counts the steps that are left; by the worker, to see where it stands; to restore."""
+# Counted by an S3 server while four trials of two rungs were trained in it (`ObjectServer.log` of the tests); what comes
+# once a group of trials is shared out.
+CHECKPOINT_READS = 2
+"""In a rung: by the worker, to see where it stands; to restore."""
 
-SMALL_READS = 8
-"""In a rung: its result, before, while and after it is trained; the trial's description; its curve at the end."""
+SMALL_READS = 11
+"""In a rung: result, before, while and after it is trained; description; earlier results; lists; lock and its conditions."""
 
-SMALL_WRITES = 4
-"""In a rung: weights, curve, result; in the first the description."""
+SMALL_WRITES = 5
+"""In a rung: weights, result, taking and releasing the lock, accounts; in the first the description comes besides."""
 
 WRITES_PER_SAVE, READS_PER_SAVE = 2, 1
 """Checkpoint and curve, which is read before it is extended."""

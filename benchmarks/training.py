@@ -3,8 +3,8 @@
 The peer is ddsp's own `Harmonic`, `FilteredNoise` and `SpectralLoss` (linear and log magnitudes, six FFT sizes) around
 our decoder and optimiser, compiled with `tf.function` as its trainer does. Every cell runs in a fresh process; the two
 sides alternate, so that other work on the machine meets both. ``of bound`` is the step over the decoder's own counted
-arithmetic at the rate of a large matrix product. Then what bounds our step now, stage by stage (`benchmarks.stages`).
-The last line is JSON.
+arithmetic at the rate of a large matrix product. Then the small shapes with all cores, by threads of one process and by
+processes of one thread, and what bounds our step now, stage by stage (`benchmarks.stages`). The last line is JSON.
 """
 
 from __future__ import annotations
@@ -191,8 +191,13 @@ def parity(name: str) -> float:
 
 
 def _in_fresh_process(function: Callable[..., Any], *arguments: Any) -> Any:
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(function, arguments)
+    return _in_fresh_processes(1, function, *arguments)[0]
+
+
+def _in_fresh_processes(count: int, function: Callable[..., Any], *arguments: Any) -> list[Any]:
+    """The same in several at a time."""
+    with multiprocessing.get_context("spawn").Pool(count) as pool:
+        return pool.starmap(function, [arguments] * count, chunksize=1)
 
 
 def main() -> None:
@@ -207,6 +212,9 @@ def main() -> None:
     print(f"{'shape':12} {'side':14} {'step ms':>9} {'per model':>9} {'ratio':>7} {'of bound':>8} {'audio s/s':>9} "
           f"{'peak MB':>8}")  # fmt: skip
     result = {name: _shape(name, args) for name in args.shapes}
+    for name in args.shapes:
+        if name in SMALL:
+            result[name]["all_cores"] = _all_cores(name, args)
     print(f"\n{'shape':12} {'stage':14} {'ms':>8} {'GFLOP':>8} {'GB':>8} {'nearest bound':>14} {'share':>6}")
     for name, row in result.items():
         _print_stages(name, row)
@@ -240,6 +248,28 @@ def _shape(name: str, args: argparse.Namespace) -> dict[str, Any]:
     row["loss_difference"] = _in_fresh_process(parity, name)
     print(f"{name:12} loss on the same weights and noise: relative difference {row['loss_difference']:.1e}", flush=True)
     return row
+
+
+def _all_cores(name: str, args: argparse.Namespace) -> dict[str, float]:
+    """Milliseconds per model where every core is used, by what uses them."""
+    cores, models = len(os.sched_getaffinity(0)), args.side_by_side
+    ways = {
+        f"ddsp, {cores} threads": ("ddsp", 1, cores, 1),
+        f"ours, {cores} threads": ("ours", 1, cores, 1),
+        f"ours x{models}, {cores} threads": ("ours", models, cores, 1),
+        f"ours x{models}, {cores} processes": ("ours", models, 1, cores),
+    }
+    found: dict[str, float] = {}
+    print(f"\n{name:12} {'with all cores':24} {'per model':>9} {'ratio':>7}")
+    for way, (side, count, threads, processes) in ways.items():
+        cells = [
+            cell
+            for _ in range(args.rounds)
+            for cell in _in_fresh_processes(processes, measure, side, name, count, threads, args.seconds)
+        ]
+        found[way] = statistics.median(cell["step_ms"] for cell in cells) / count / processes
+        print(f"{name:12} {way:24} {found[way]:9.1f} {next(iter(found.values())) / found[way]:7.1f}", flush=True)
+    return found
 
 
 def _print_stages(name: str, row: dict[str, Any]) -> None:
