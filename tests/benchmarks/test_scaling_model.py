@@ -121,9 +121,9 @@ def test_traffic_is_what_the_trials_of_all_rungs_write_and_read() -> None:
     first, second, artifacts = 24, 12, 2 * (5_000.0 + 400.0 * 12)
     # The second rung saves after 20 and 40 s and at its end.
     assert found.written == pytest.approx(first * 1_300 + second * 3_300 + artifacts)
-    assert found.read == pytest.approx(second * 3 * 1_000 + 4 * artifacts)
+    assert found.read == pytest.approx(second * 2 * 1_000 + 4 * artifacts)
     assert found.kept == pytest.approx(first * 1_300 + second * 300 + artifacts)
-    assert found.puts == pytest.approx(first * (2 + 4) + second * (6 + 4) + 4)
+    assert found.puts == pytest.approx(first * (2 + 5) + second * (6 + 5) + 4)
 
 
 def test_prices() -> None:
