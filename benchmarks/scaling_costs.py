@@ -26,13 +26,13 @@ from tinytimbre.sweep.accounts import TRAINING, StageAccount, read_accounts
 PER_TRIAL = ("data", "building", "tracing", "validation", "checkpoints")
 """Parts of a worker's time that come once a trial and rung, however many steps it has."""
 
-# Counted by an S3 server while four trials of two rungs were trained in it (`ObjectServer.log` of the tests); what comes
-# once a group of trials is shared out.
+# Counted by an S3 server while four trials of two rungs were trained in it (`ObjectServer.log` of the tests); what
+# comes once a group of trials is shared out.
 CHECKPOINT_READS = 2
 """In a rung: by the worker, to see where it stands; to restore."""
 
 SMALL_READS = 11
-"""In a rung: result, before, while and after it is trained; description; earlier results; lists; lock and its conditions."""
+"""In a rung: result, before, while and after training; description; earlier results; lists; lock and conditions."""
 
 SMALL_WRITES = 5
 """In a rung: weights, result, taking and releasing the lock, accounts; in the first the description comes besides."""
