@@ -16,6 +16,7 @@ from types import FrameType
 
 from pipelines.commands import (
     collect,
+    cut,
     fetch,
     package,
     plan,
@@ -34,6 +35,7 @@ from tinytimbre.errors import TinyTimbreError
 
 COMMANDS = {
     "pull": pull,
+    "cut": cut,
     "run": run,
     "plan": plan,
     "compile": compile_command,
