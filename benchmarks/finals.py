@@ -4,11 +4,12 @@
     tinytimbre run configs/finals/flute.yaml --recordings my-recordings --workspace workspaces/flute
 
 Writes the configuration of a second sweep for the same workspace. Its trials are those that the search trained to the
-end, each with every seed, and `benchmarks.references` with every learning rate of the search, all through the same
-rungs and none left behind. What the search has trained already is in the workspace's store and is not trained again, so
-the finals cost the further seeds and the references. They are judged together: the seed-to-seed floor is measured, and
-the references stand in the same tables. Distillation is on and every number of bits is exported, to learn whether both
-pay. With ``--frame-rate`` the same configurations are trained at another one, in a workspace of its own.
+end, each with every seed, and `benchmarks.references` with every learning rate of the search (or those that ``--rate``
+names), all through the same rungs and none left behind. What the search has trained already is in the workspace's store
+and is not trained again, so the finals cost the further seeds and the references. They are judged together: the
+seed-to-seed floor is measured, and the references stand in the same tables. Distillation is on and every number of bits
+is exported, to learn whether both pay. With ``--frame-rate`` the same configurations are trained at another one, in a
+workspace of its own.
 """
 
 from __future__ import annotations
@@ -86,9 +87,15 @@ def _entry(spec: DecoderSpec) -> dict[str, Any]:
 
 
 def finals(
-    sweep: Sweep, *, instruments: Sequence[str], most: int | None, seeds: int, frame_rate_hz: float | None
+    sweep: Sweep,
+    *,
+    instruments: Sequence[str],
+    most: int | None,
+    seeds: int,
+    frame_rate_hz: float | None,
+    rates: Sequence[float] | None = None,
 ) -> SweepConfig:
-    """The configuration of the finals of a search.
+    """The configuration of the finals of a search; `rates` are the learning rates of the references, None: all of it.
 
     Raises:
         TinyTimbreError: nothing reached the last rung.
@@ -96,7 +103,7 @@ def finals(
     chosen = finalists(sweep, instruments=instruments, most=most)
     if not chosen:
         raise TinyTimbreError("finals need finalists", got=f"none of {', '.join(instruments)} in {sweep.origin}")
-    rates = sorted(set(sweep.tables.trials["learning_rate"].astype(float)))
+    rates = rates or sorted(set(sweep.tables.trials["learning_rate"].astype(float)))
     known = [{**_entry(one.decoder), "learning_rate": rate, "seed": 0} for one in REFERENCES for rate in rates]
     include = [*known[1:], *({**values, "seed": seed} for values in chosen for seed in range(seeds))]
     values = sweep.config.model_dump()
@@ -129,6 +136,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--instrument", action="append", help="may be repeated; default: all of the search")
     parser.add_argument("--seeds", type=positive_int, default=MIN_SEEDS, help="of each finalist (default: 3)")
     parser.add_argument("--most", type=positive_int, help="configurations per instrument and size stratum")
+    parser.add_argument(
+        "--rate", type=positive_float, action="append", help="learning rate of the references, may be repeated"
+    )
     parser.add_argument("--frame-rate", type=positive_float, help="frames a second, if others than the search's")
     return parser.parse_args(argv)
 
@@ -142,7 +152,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _write(args: argparse.Namespace, given: str) -> int:
     sweep = searched(read_sweeps([args.workspace]))
     instruments = args.instrument or sweep.tables.instruments
-    config = finals(sweep, instruments=instruments, most=args.most, seeds=args.seeds, frame_rate_hz=args.frame_rate)
+    config = finals(
+        sweep,
+        instruments=instruments,
+        most=args.most,
+        seeds=args.seeds,
+        frame_rate_hz=args.frame_rate,
+        rates=args.rate,
+    )
     write_whole(args.output, as_yaml(config, command=f"python -m benchmarks.finals {given}").encode())
     count = 1 + len(config.search.include)
     print(f"{args.output}: {count} trials of {', '.join(instruments)}, students apart; those of the search are not")

@@ -130,7 +130,8 @@ def test_finals_train_every_finalist_with_every_seed_and_lose_nobody(sweep: Swee
 def test_finals_keep_the_ids_of_what_the_search_trained(sweep: Sweep) -> None:
     include = [{"decoder": "gru", "input": "loudness", "width": 9, "learning_rate": 0.001, "seed": 0}]
     search = SweepConfig(name="made", search=SearchConfig(space={"width": [9]}, include=include))
-    again = finals(sweep, instruments=["flute"], most=1, seeds=1, frame_rate_hz=None)
+    again = finals(sweep, instruments=["flute"], most=1, seeds=1, frame_rate_hz=None, rates=[0.002])
+    assert again.search.space["learning_rate"] == [0.002], "of the first reference"
     again = again.model_copy(update={"search": again.search.model_copy(update={"include": tuple(include)})})
     first, second = (plan_sweep(config, fingerprints={"flute": "f"}).trials for config in (search, again))
     assert {trial.trial_id for trial in first} & {trial.trial_id for trial in second}

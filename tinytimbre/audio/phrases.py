@@ -3,8 +3,8 @@
     cut("recordings", to=pathlib.Path("phrases"), phrase_secs=10.0)
 
 Takes are what is held out and what confidence is counted in; three recordings of three minutes are three takes, and
-show nothing. Cut at their quietest moments they are fifty. Phrases of one recording share a player and a room: a verdict
-on them is about more music of that player in that room, as it is with single notes of one session.
+show nothing. Cut at their quietest moments they are fifty. Phrases of one recording share player and room: a verdict on
+them is about more music of that player in that room, as it is with single notes of one session.
 """
 
 from __future__ import annotations
@@ -69,10 +69,10 @@ def cut(
 ) -> dict[str, tuple[int, int]]:
     """Writes the recordings of a folder into a new one, long ones as several files, with a manifest.
 
-    The new folder appears whole or not at all. A recording of at most one and a half lengths is linked (or copied) as it
-    is, and so is one that cannot be read: a sweep says what is wrong with it. Phrases are FLAC of 24 bits with the rate
-    and channels of their recording. Source, licence and attribution go along; a take that the manifest names holds for
-    the recordings that stay whole.
+    The new folder appears whole or not at all. A recording of at most one and a half lengths is linked (or copied) as
+    it is, and so is one that cannot be read: a sweep says what is wrong with it. Phrases are FLAC of 24 bits with the
+    rate and channels of their recording. Source, licence and attribution go along; a take that the manifest names holds
+    for the recordings that stay whole.
 
     Returns:
         By instrument how many recordings there were and how many files they became.
