@@ -8,8 +8,8 @@ end, each with every seed, and `benchmarks.references` with every learning rate 
 names), all through the same rungs and none left behind. What the search has trained already is in the workspace's store
 and is not trained again, so the finals cost the further seeds and the references. They are judged together: the
 seed-to-seed floor is measured, and the references stand in the same tables. Distillation is on and every number of bits
-is exported, to learn whether both pay. With ``--frame-rate`` the same configurations are trained at another one, in a
-workspace of its own.
+is exported, three bits tuned, to learn what both are worth. With ``--frame-rate`` the same configurations are trained
+at another one, in a workspace of its own.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tinytimbre.durable import write_whole
 from tinytimbre.errors import TinyTimbreError
 
 SUFFIX = "-finals"
-QUANTISATIONS = ("float32", "float16", "uint8", "int6", "int4", "tuned4", "tuned3")
+QUANTISATIONS = ("float32", "float16", "uint8", "int6", "int4", "tuned3")
 EVERY_ONE = 1_000_000
 """As ``min_per_stratum``: nobody is left behind at a rung."""
 

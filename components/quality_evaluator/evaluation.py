@@ -11,7 +11,8 @@ import contextlib
 import dataclasses
 import multiprocessing
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -32,6 +33,9 @@ TFJS_TOLERANCE = 1e-3
 """Largest difference between TF.js and TensorFlow that counts as rounding; controls lie in [0, 2]."""
 
 COMPARED_FRAMES = 500
+AT_A_TIME = 2
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -71,6 +75,16 @@ def evaluation_pool(jobs: int) -> Iterator[Pool]:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextlib.contextmanager
+def ahead(items: Iterable[T], work: Callable[[T], R]) -> Iterator[Iterator[R]]:
+    """Results in the order of the items, made by two threads: TF.js runs one trial while the last one is measured."""
+    threads = concurrent.futures.ThreadPoolExecutor(AT_A_TIME)
+    try:
+        yield threads.map(work, items)
+    finally:
+        threads.shutdown(cancel_futures=True)
 
 
 def evaluate_trial(

@@ -12,7 +12,14 @@ import soundfile
 from tfx.dsl.components.base.base_executor import BaseExecutor
 
 from components.channels import Artifacts, folder, only
-from components.quality_evaluator.evaluation import Evaluation, HeldOut, evaluate_trial, evaluation_pool
+from components.quality_evaluator.evaluation import (
+    Evaluation,
+    HeldOut,
+    Pool,
+    ahead,
+    evaluate_trial,
+    evaluation_pool,
+)
 from components.quality_evaluator.held_out import held_out, measure_baseline, sanity_probes
 from components.quality_evaluator.store import EvaluationStore, baseline_key, evaluation_key
 from components.quality_evaluator.tables import sweep_tables
@@ -107,12 +114,14 @@ def _evaluate(
     ]
     names = {group[0].instrument for group in missing}
     probes = {name: sanity_probes(features, takes=takes[name], instrument=name, config=config) for name in names}
-    with evaluation_pool(jobs()) as pool:
-        for group in track(missing, label="quality", unit="models"):
-            paths = [bundles / model.path for model in group]
-            name = group[0].instrument
-            found = evaluate_trial(paths, takes=takes[name], probes=probes[name], pool=pool, config=config)
-            for model, evaluation in zip(group, found, strict=True):
+
+    def found(group: list[WebModel], pool: Pool) -> list[Evaluation]:
+        name, paths = group[0].instrument, [bundles / model.path for model in group]
+        return evaluate_trial(paths, takes=takes[name], probes=probes[name], pool=pool, config=config)
+
+    with evaluation_pool(jobs()) as pool, ahead(missing, lambda group: found(group, pool)) as evaluations:
+        for group, own in zip(track(missing, label="quality", unit="models"), evaluations, strict=True):
+            for model, evaluation in zip(group, own, strict=True):
                 store.write(keys[model.candidate_id], evaluation)
 
 
