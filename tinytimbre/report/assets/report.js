@@ -190,7 +190,9 @@
     if (!all.length) { element("p", box, { className: "none", textContent: "No learning curves were recorded." }); return; }
     const losses = all.map(([, loss]) => loss);
     const positive = losses.every((loss) => loss > 0);
-    const top = Math.max(quantile(losses, 0.98), ...curves.map((curve) => curve.line.at(-1)[1]).filter((v, _, a) => v <= quantile(a, 0.95)));
+    // Those that were dropped at once may lie far above; what matters is where the others went.
+    const kept = curves.filter((curve) => curve.line.length > 1).flatMap((curve) => curve.line.map(([, loss]) => loss));
+    const top = kept.length ? Math.max(quantile(kept, 0.99), quantile(losses, 0.75)) : quantile(losses, 0.98);
     const low = Math.min(...losses);
     const { root, sx, sy, height, edge } = axes(box, {
       x: [0, Math.max(...all.map(([step]) => step))], y: positive ? [low / 1.03, top * 1.03] : [low, top], yLog: positive,
