@@ -97,10 +97,11 @@ MODELS ?= $(if $(wildcard $(PUBLISHED)/index.json),$(PUBLISHED),web/models)
 web: install
 	$(BIN)/python web/tools/serve.py --models $(MODELS) --port $(PORT)
 
-# Tables, figures and pictures of finished sweeps; ARGS takes further options, see --help of the program.
-SWEEPS ?= $(wildcard workspaces/*)
+# Tables, figures and pictures of finished sweeps: of those behind web/models, or of the workspaces that SWEEPS names.
+# ARGS takes further options, see --help of the program.
+SWEEPS ?= docs/sweeps
 findings: install
-	$(BIN)/python -m benchmarks.findings $(SWEEPS) --output docs $(ARGS)
+	$(BIN)/python -m benchmarks.findings $(SWEEPS) --output docs --into README.md $(ARGS)
 
 MINUTES ?= 10
 bench-web: install

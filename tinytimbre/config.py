@@ -225,7 +225,10 @@ class GateConfig(Section):
 
 
 class ExportConfig(Section):
-    """Every finalist is exported in each of these; ``tuned<bits>`` is fine-tuned for its bits first."""
+    """Every finalist is exported in each of these; ``tuned<bits>`` is fine-tuned for its bits first.
+
+    Of several seeds of one configuration only the best is; the others are exported in the first of these.
+    """
 
     quantisations: tuple[Quantisation, ...] = pydantic.Field(
         ("float32", "float16", "uint8", "int6", "int4"), min_length=1

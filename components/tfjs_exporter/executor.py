@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import collections
 import logging
+import math
 import pathlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tfx.dsl.components.base.base_executor import BaseExecutor
@@ -40,11 +42,13 @@ class Executor(BaseExecutor):
         plan, output = SweepPlan.load(folder(input_dict, "plan")), folder(output_dict, "models")
         finalists = [plan.trial(trial_id) for trial_id in load_survivors(folder(input_dict, "finalists"))]
         store = TrialStore(exec_properties["store"])
-        failures = _tune(finalists, features_dir=str(folder(input_dict, "features")), store=store, config=config)
+        wanted = wanted_quantisations(finalists, store=store, config=config)
+        failures = _tune(wanted, plan, features_dir=str(folder(input_dict, "features")), store=store, config=config)
         lost = {failure.candidate_id for failure in failures}
         models: list[WebModel] = []
         for trial in track(finalists, label="export", unit="models"):
-            for decoder, quantisations in _decoders(trial, store=store, config=config, lost=lost):
+            asked = [one for one in wanted[trial.trial_id] if candidate_id(trial.trial_id, one) not in lost]
+            for decoder, quantisations in _decoders(trial, asked, store=store, config=config):
                 settings = _settings(trial, decoder=decoder, config=config, input_dict=input_dict)
                 models += _export(decoder, settings=settings, quantisations=quantisations, output=output)
         _require_model(models, failures)
@@ -54,16 +58,44 @@ class Executor(BaseExecutor):
         only(output_dict, "models").set_int_custom_property("n_failed", len(failures))
 
 
+def wanted_quantisations(
+    finalists: Sequence[Trial], *, store: TrialStore, config: SweepConfig
+) -> dict[str, tuple[Quantisation, ...]]:
+    """By trial id what to export.
+
+    Of the seeds of one configuration the one with the lowest validation loss is exported in every quantisation, the
+    others in the first, in which they tell how far two trainings differ.
+    """
+    losses = {trial.trial_id: _final_loss(store, trial.trial_id) for trial in finalists}
+    families: dict[tuple[str, str], list[str]] = collections.defaultdict(list)
+    for trial in finalists:
+        families[trial.instrument, trial.family].append(trial.trial_id)
+    best = {min(members, key=lambda trial_id: (losses[trial_id], trial_id)) for members in families.values()}
+    every = config.export.quantisations
+    return {trial.trial_id: every if trial.trial_id in best else every[:1] for trial in finalists}
+
+
+def _final_loss(store: TrialStore, trial_id: str) -> float:
+    losses = [result.validation_loss for result in store.results(trial_id) if result.validation_loss is not None]
+    return losses[-1] if losses else math.inf
+
+
 def _tune(
-    finalists: Sequence[Trial], *, features_dir: str, store: TrialStore, config: SweepConfig
+    wanted: Mapping[str, Sequence[Quantisation]],
+    plan: SweepPlan,
+    *,
+    features_dir: str,
+    store: TrialStore,
+    config: SweepConfig,
 ) -> list[FailedModel]:
-    """Fine-tunes for every quantisation that asks for it; gives what failed, which is left out."""
+    """Fine-tunes whatever is wanted in a quantisation that asks for it; gives what failed, which is left out."""
     failures = []
-    for quantisation in _tuned(config):
+    for quantisation in (one for one in config.export.quantisations if one in TUNED_BITS):
+        trials = [plan.trial(trial_id) for trial_id, asked in wanted.items() if quantisation in asked]
         results = tune_trials(
-            finalists, quantisation=quantisation, features_dir=features_dir, store=store, config=config, jobs=jobs()
+            trials, quantisation=quantisation, features_dir=features_dir, store=store, config=config, jobs=jobs()
         )
-        for trial, result in zip(finalists, results, strict=True):
+        for trial, result in zip(trials, results, strict=True):
             if result.status == "failed":
                 name = candidate_id(trial.trial_id, quantisation)
                 LOGGER.warning("%s is left out: its fine-tuning failed: %s", name, result.reason)
@@ -106,13 +138,13 @@ def _settings(trial: Trial, *, decoder: Decoder, config: SweepConfig, input_dict
 
 
 def _decoders(
-    trial: Trial, *, store: TrialStore, config: SweepConfig, lost: Collection[str]
+    trial: Trial, asked: Sequence[Quantisation], *, store: TrialStore, config: SweepConfig
 ) -> Iterator[tuple[Decoder, Sequence[Quantisation]]]:
-    """The trained decoder with its plain quantisations, then each tuned one but those `lost`; a room is tuned along."""
-    plain = [quantisation for quantisation in config.export.quantisations if quantisation not in TUNED_BITS]
+    """The trained decoder with its plain quantisations, then each tuned one; a room is tuned along."""
+    plain = [quantisation for quantisation in asked if quantisation not in TUNED_BITS]
     if plain:
         yield store.load_decoder(trial.trial_id), plain
-    for quantisation in (one for one in _tuned(config) if candidate_id(trial.trial_id, one) not in lost):
+    for quantisation in (one for one in asked if one in TUNED_BITS):
         yield tuned_decoder(trial.trial_id, quantisation=quantisation, store=store, config=config), [quantisation]
 
 
@@ -136,7 +168,3 @@ def _export(
         )
         for bundle in bundles
     ]
-
-
-def _tuned(config: SweepConfig) -> list[Quantisation]:
-    return [quantisation for quantisation in config.export.quantisations if quantisation in TUNED_BITS]

@@ -14,7 +14,8 @@ import numpy as np
 from tinytimbre.synthesis import noise, oscillators
 from tinytimbre.synthesis.reverb import Reverb, StreamingReverb
 
-BLOCK_FRAMES = 64
+BLOCK_FRAMES = 16
+"""So that the waves of a block stay in the processor's cache."""
 
 
 class Synthesiser:
@@ -88,12 +89,14 @@ class Synthesiser:
         f0_samples = oscillators.upsample_f0(f0_hz[:-1], hop=self.hop, last_hz=float(f0_hz[-1]))
         cycles = oscillators.accumulate_cycles(f0_samples, sample_rate_hz=self.sample_rate_hz, start=self._cycles)
         self._cycles = float(cycles[-1])
-        numbers = np.arange(1, self.harmonics + 1)
+        # Harmonics above half the sample rate in the whole block need not be made to be silenced.
+        audible = min(self.harmonics, int(self.sample_rate_hz / 2 / f0_samples.min()))
+        numbers = np.arange(1, audible + 1)
         waves = np.sin(2 * np.pi * cycles[:, None] * numbers)
         waves[f0_samples[:, None] * numbers >= self.sample_rate_hz / 2] = 0.0
-        waves = waves.reshape(len(f0_hz) - 1, self.hop, self.harmonics)
+        waves = waves.reshape(len(f0_hz) - 1, self.hop, audible)
         falling, rising = oscillators.hann_ramps(self.hop)
-        ends = np.stack([amplitudes[:-1], amplitudes[1:]], axis=-1)
+        ends = np.stack([amplitudes[:-1, :audible], amplitudes[1:, :audible]], axis=-1)
         parts = waves @ ends
         return (parts[..., 0] * falling + parts[..., 1] * rising).reshape(-1)
 
