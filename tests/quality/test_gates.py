@@ -75,8 +75,25 @@ def test_every_gate_excludes_on_its_own(metric):
 
 
 def test_better_than_the_reference_passes():
-    better = {metric: -10 * getattr(GATES, metric) for metric in METRICS if metric != "log_spectral_db"}
-    assert _judged({**BEST, "tiny": better}, sizes={"big": 9, "tiny": 3}).chosen == "tiny"
+    better = {metric: -0.5 * getattr(GATES, metric) for metric in METRICS if metric != "log_spectral_db"}
+    verdict = _judged({**BEST, "tiny": better}, sizes={"big": 9, "tiny": 3})
+    assert (verdict.reference, verdict.chosen) == ("big", "tiny")
+
+
+@pytest.mark.parametrize("metric", [metric for metric in METRICS if metric != "log_spectral_db"])
+def test_who_bought_its_distance_elsewhere_is_no_yardstick(metric):
+    bought = {"log_spectral_db": -0.3, metric: 3 * getattr(GATES, metric)}
+    verdict = _judged({**BEST, "tiny": bought}, sizes={"big": 9, "tiny": 3}, spread=0.3)
+    assert verdict.reference == "big"
+    assert verdict.chosen == "big"
+
+
+def test_where_all_have_bought_the_nearest_is_the_yardstick():
+    worse = {
+        "big": {"log_spectral_db": -0.3, "loudness_db": 5 * GATES.loudness_db},
+        "tiny": {"mel_spectral_db": 2 * GATES.mel_spectral_db},
+    }
+    assert _judged(worse, sizes={"big": 9, "tiny": 3}, spread=0.3).reference == "tiny"
 
 
 def test_two_takes_never_show_anything():

@@ -3,7 +3,9 @@
     verdict = judge(candidates, clips, gates=config.gates, seed=config.seed)
 
 0. *Sanity*: a candidate that collapses when it is played as in timbre transfer (`tinytimbre.quality.sanity`) is out.
-1. The *reference* is the candidate with the lowest mean log spectral distance on the validation takes.
+1. The *reference* is the best candidate on the validation takes: the one with the lowest mean log spectral distance
+   among those that are, in every other metric, within its margin of the best value that any candidate has there. A
+   model that bought its distance with loudness or pitch is no yardstick. Where nobody is within all, who is nearest.
 2. *Screening on validation*: a candidate goes on where the mean difference to the reference is within
    every margin. No bound is asked for here: nothing is concluded from it, and a strict screen would only
    cost power. They are ordered by how safe they looked: by the largest share of a margin that their bounds
@@ -47,6 +49,7 @@ from tinytimbre.quality.verdict import Candidate, GateResult, Outcome, Stage, Ve
 
 __all__ = ["HIGHER_IS_BETTER", "METRICS", "Candidate", "GateResult", "Outcome", "Verdict", "judge"]
 
+PRIMARY = "log_spectral_db"
 KEYS = ("candidate_id", "instrument", "split", "recording_id", "take_id")
 
 
@@ -109,8 +112,7 @@ class _Judge:
         eligible = [c for c in sane if c in evaluated]
         if not eligible:
             return self._nothing(None, wording.nothing_sane())
-        # Best mean log spectral distance on validation; of equals the smaller.
-        reference = min(eligible, key=lambda c: (evaluated[c], self.bytes[c], c))
+        reference = self._reference(eligible, evaluated)
         order = self._screened(reference, [c for c in sane if c != reference], evaluated)
         own = self.tests.own(reference, "test")
         self.results += own
@@ -119,6 +121,12 @@ class _Judge:
             self.found[reference] = _Found("failed on test", wording.excluded(broken))
             return self._nothing(reference, wording.reference_unfit(broken))
         return self._chosen(self._confirmed(order, reference), reference, order)
+
+    def _reference(self, eligible: Sequence[str], evaluated: dict[str, float]) -> str:
+        """Of equals the smaller."""
+        guarded = {metric: float(getattr(self.gates, metric)) for metric in METRICS if metric != PRIMARY}
+        lost = self.takes.shortfalls(eligible, margins=guarded)
+        return min(eligible, key=lambda c: (max(lost[c], 1.0), evaluated[c], self.bytes[c], c))
 
     def _is_sane(self, candidate: Candidate) -> bool:
         results = self.tests.sanity(candidate)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -42,6 +44,22 @@ class TakeValues:
         means = {name: self.values(name, METRICS[0], "validation") for name in self._means["validation"].rows}
         return {name: float(own.mean()) for name, own in means.items() if name != BASELINE and np.isfinite(own).all()}
 
+    def shortfalls(self, candidates: Sequence[str], *, margins: Mapping[str, float]) -> dict[str, float]:
+        """By candidate its largest distance from the best value that any of them has on validation, in margins.
+
+        Args:
+            candidates: compared with each other.
+            margins: by metric, those that count; one that no candidate has a value for does not.
+        """
+        largest = np.zeros(len(candidates))
+        for metric, margin in margins.items():
+            sign = -1.0 if metric in HIGHER_IS_BETTER else 1.0
+            own = np.array([sign * _known_mean(self.values(name, metric, "validation")) for name in candidates])
+            if np.isfinite(own).any():
+                lost = (own - np.nanmin(own)) / margin
+                largest = np.maximum(largest, np.where(np.isnan(lost), np.inf, lost))
+        return dict(zip(candidates, map(float, largest), strict=True))
+
     def has_baseline(self, split: Split) -> bool:
         """Whether the filtered sawtooth was measured."""
         return BASELINE in self._means[split].rows
@@ -59,6 +77,11 @@ class TakeValues:
         differences = sign * (self.values(candidate, metric, split) - ours)
         lost = np.isnan(differences) & ~np.isnan(ours)
         return differences[~np.isnan(differences)], int(lost.sum())
+
+
+def _known_mean(values: np.ndarray) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else math.nan
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
