@@ -88,12 +88,18 @@ def test_who_bought_its_distance_elsewhere_is_no_yardstick(metric):
     assert verdict.chosen == "big"
 
 
-def test_where_all_have_bought_the_nearest_is_the_yardstick():
+def test_who_is_better_elsewhere_but_too_far_off_is_no_yardstick_either():
     worse = {
-        "big": {"log_spectral_db": -0.3, "loudness_db": 5 * GATES.loudness_db},
-        "tiny": {"mel_spectral_db": 2 * GATES.mel_spectral_db},
+        "big": {"loudness_db": 5 * GATES.loudness_db},
+        "tiny": {"log_spectral_db": 2 * GATES.log_spectral_db},
     }
-    assert _judged(worse, sizes={"big": 9, "tiny": 3}, spread=0.3).reference == "tiny"
+    assert _judged(worse, sizes={"big": 9, "tiny": 3}, spread=0.3).reference == "big"
+
+
+def test_a_model_without_any_pitch_is_dominated():
+    table = clips({"big": {"log_spectral_db": -0.2}, "tiny": {}}, takes=10, seed=1, spread=0.3)
+    table.loc[table["candidate_id"] == "big", ["f0_cents", "f0_accuracy_points"]] = np.nan
+    assert judge(candidates({"big": 9, "tiny": 3}), table, gates=GATES, seed=0).reference == "tiny"
 
 
 def test_two_takes_never_show_anything():

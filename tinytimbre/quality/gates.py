@@ -3,9 +3,9 @@
     verdict = judge(candidates, clips, gates=config.gates, seed=config.seed)
 
 0. *Sanity*: a candidate that collapses when it is played as in timbre transfer (`tinytimbre.quality.sanity`) is out.
-1. The *reference* is the best candidate on the validation takes: the one with the lowest mean log spectral distance
-   among those that are, in every other metric, within its margin of the best value that any candidate has there. A
-   model that bought its distance with loudness or pitch is no yardstick. Where nobody is within all, who is nearest.
+1. The *reference* is the candidate with the lowest mean log spectral distance on the validation takes, unless another
+   one dominates it: is better by more than a margin in some metric and worse by more than one in none. A model that
+   bought its last tenth of a dB with loudness or pitch is no yardstick; the lowest that is not dominated is.
 2. *Screening on validation*: a candidate goes on where the mean difference to the reference is within
    every margin. No bound is asked for here: nothing is concluded from it, and a strict screen would only
    cost power. They are ordered by how safe they looked: by the largest share of a margin that their bounds
@@ -49,7 +49,6 @@ from tinytimbre.quality.verdict import Candidate, GateResult, Outcome, Stage, Ve
 
 __all__ = ["HIGHER_IS_BETTER", "METRICS", "Candidate", "GateResult", "Outcome", "Verdict", "judge"]
 
-PRIMARY = "log_spectral_db"
 KEYS = ("candidate_id", "instrument", "split", "recording_id", "take_id")
 
 
@@ -124,9 +123,9 @@ class _Judge:
 
     def _reference(self, eligible: Sequence[str], evaluated: dict[str, float]) -> str:
         """Of equals the smaller."""
-        guarded = {metric: float(getattr(self.gates, metric)) for metric in METRICS if metric != PRIMARY}
-        lost = self.takes.shortfalls(eligible, margins=guarded)
-        return min(eligible, key=lambda c: (max(lost[c], 1.0), evaluated[c], self.bytes[c], c))
+        margins = {metric: float(getattr(self.gates, metric)) for metric in METRICS}
+        dominated = self.takes.dominated(eligible, margins=margins)
+        return min(eligible, key=lambda c: (c in dominated, evaluated[c], self.bytes[c], c))
 
     def _is_sane(self, candidate: Candidate) -> bool:
         results = self.tests.sanity(candidate)

@@ -15,6 +15,7 @@ from tinytimbre.quality.baseline import BASELINE
 METRICS = ("log_spectral_db", "mel_spectral_db", "loudness_db", "f0_accuracy_points", "f0_cents")
 HIGHER_IS_BETTER = ("f0_accuracy_points",)
 MAX_CENTS = 50.0
+UNKNOWN = 1e9
 SPLITS: tuple[Split, ...] = ("validation", "test")
 Split = Literal["validation", "test"]
 
@@ -44,21 +45,27 @@ class TakeValues:
         means = {name: self.values(name, METRICS[0], "validation") for name in self._means["validation"].rows}
         return {name: float(own.mean()) for name, own in means.items() if name != BASELINE and np.isfinite(own).all()}
 
-    def shortfalls(self, candidates: Sequence[str], *, margins: Mapping[str, float]) -> dict[str, float]:
-        """By candidate its largest distance from the best value that any of them has on validation, in margins.
+    def dominated(self, candidates: Sequence[str], *, margins: Mapping[str, float]) -> set[str]:
+        """Those that another one betters by more than a margin somewhere, and falls behind by more than one nowhere.
+
+        On the means over the validation takes. The tolerance is that of epsilon-dominance (Laumanns et al.,
+        *Evolutionary Computation* 10:3, 2002), here with an epsilon a metric.
 
         Args:
             candidates: compared with each other.
-            margins: by metric, those that count; one that no candidate has a value for does not.
+            margins: by metric.
         """
-        largest = np.zeros(len(candidates))
-        for metric, margin in margins.items():
-            sign = -1.0 if metric in HIGHER_IS_BETTER else 1.0
-            own = np.array([sign * _known_mean(self.values(name, metric, "validation")) for name in candidates])
-            if np.isfinite(own).any():
-                lost = (own - np.nanmin(own)) / margin
-                largest = np.maximum(largest, np.where(np.isnan(lost), np.inf, lost))
-        return dict(zip(candidates, map(float, largest), strict=True))
+        columns = [self._losses(candidates, metric) / margin for metric, margin in margins.items()]
+        losses = np.stack(columns, axis=-1)
+        gains = losses[:, None] - losses[None]
+        better = np.logical_and((gains > 1).any(axis=-1), (gains >= -1).all(axis=-1))
+        return {candidates[index] for index in np.flatnonzero(better.any(axis=1))}
+
+    def _losses(self, candidates: Sequence[str], metric: str) -> np.ndarray:
+        """Means over validation takes, signed so that less is better; none at all is worse than any."""
+        sign = -1.0 if metric in HIGHER_IS_BETTER else 1.0
+        means = np.array([sign * _known_mean(self.values(name, metric, "validation")) for name in candidates])
+        return np.where(np.isnan(means), UNKNOWN, means)
 
     def has_baseline(self, split: Split) -> bool:
         """Whether the filtered sawtooth was measured."""

@@ -124,7 +124,7 @@ def confirmed() -> str:
 
 def is_reference() -> str:
     """The yardstick itself."""
-    return "the reference: best on validation in log spectral distance, of those that lose no margin elsewhere"
+    return "the reference: best log spectral distance on validation, of those that no other dominates"
 
 
 def chosen(*, is_reference: bool) -> str:
