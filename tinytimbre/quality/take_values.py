@@ -59,7 +59,7 @@ class TakeValues:
         losses = np.stack(columns, axis=-1)
         gains = losses[:, None] - losses[None]
         better = np.logical_and((gains > 1).any(axis=-1), (gains >= -1).all(axis=-1))
-        return {candidates[index] for index in np.flatnonzero(better.any(axis=1))}
+        return {candidates[int(index)] for index in np.flatnonzero(better.any(axis=1))}
 
     def _losses(self, candidates: Sequence[str], metric: str) -> np.ndarray:
         """Means over validation takes, signed so that less is better; none at all is worse than any."""
