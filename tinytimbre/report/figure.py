@@ -24,6 +24,11 @@ KINDS = {
 COLUMNS = 2
 # As many labels as fit below one panel.
 LEGEND_COLUMNS = 5
+WIDE = 300
+"""Largest size to smallest from which an axis has one label a decade."""
+
+NAME_SHARE = 0.25
+"""Of a panel's width, that a name takes."""
 
 
 def write_figure(tables: SweepTables, *, output: pathlib.Path, metric: str = "log_spectral_db") -> None:
@@ -106,6 +111,8 @@ def _panel(axes: Axes, data: dict, *, metric: str) -> None:
             markeredgecolor="white",
             markeredgewidth=0.5,
         )
+    axes.set_xscale("log")
+    axes.margins(x=0.06, y=0.1)
     _draw_front(axes, own, points, metric=metric)
     if own["limit"] is not None:
         axes.axhline(own["limit"], color="#b3312c", linestyle="--", linewidth=1.2)
@@ -141,8 +148,10 @@ def _name_roles(axes: Axes, roles: dict[str, str], points: dict[str, dict], *, m
         at = (points[candidate]["total_brotli"], points[candidate][metric])
         axes.plot(*at, "o", markersize=12, markerfacecolor="none", markeredgecolor="#1d2125", markeredgewidth=1.4)
         text = f"{' = '.join(names)}\n{size(at[0])}"
-        # The smallest is named on its left, a larger one on its right: they may lie close together.
-        side = -1 if at[0] == min(points[one]["total_brotli"] for one in named) else 1
+        # The smallest is named on its left where there is room, else on its right as a larger one: they may lie close.
+        inside = axes.transAxes.inverted().transform(axes.transData.transform(at))[0]
+        smallest = at[0] == min(points[one]["total_brotli"] for one in named)
+        side = -1 if smallest and (inside > NAME_SHARE or len(named) > 1) else 1
         shift, vertical = ((9 * side, -9), "top") if worse > 0 else ((9 * side, 9), "bottom")
         axes.annotate(
             text, at, shift, textcoords="offset points", ha="right" if side < 0 else "left", va=vertical,
@@ -153,12 +162,12 @@ def _name_roles(axes: Axes, roles: dict[str, str], points: dict[str, dict], *, m
 def _style(axes: Axes, *, title: str, metric: str) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    low, high = axes.get_xlim()
+    # As many labels as a panel has room for.
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if high / low > WIDE else (1.0, 2.0, 5.0)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda n_bytes, _: size(int(n_bytes)).replace(".0 ", " ")))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.tick_params(labelsize=8.5)
-    axes.margins(x=0.06, y=0.1)
     axes.grid(color="#eceeef")
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
