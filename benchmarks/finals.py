@@ -95,7 +95,7 @@ def finals(
     frame_rate_hz: float | None,
     rates: Sequence[float] | None = None,
 ) -> SweepConfig:
-    """The configuration of the finals of a search; `rates` are the learning rates of the references, None: all of it.
+    """The configuration of the finals of a search; `rates` are the references' learning rates, None: all of it.
 
     Raises:
         TinyTimbreError: nothing reached the last rung.
@@ -103,17 +103,18 @@ def finals(
     chosen = finalists(sweep, instruments=instruments, most=most)
     if not chosen:
         raise TinyTimbreError("finals need finalists", got=f"none of {', '.join(instruments)} in {sweep.origin}")
-    rates = rates or sorted(set(sweep.tables.trials["learning_rate"].astype(float)))
+    if rates is None:
+        rates = sorted(set(sweep.tables.trials["learning_rate"].astype(float)))
     known = [{**_entry(one.decoder), "learning_rate": rate, "seed": 0} for one in REFERENCES for rate in rates]
-    include = [*known[1:], *({**values, "seed": seed} for values in chosen for seed in range(seeds))]
+    first, *others = [*known, *({**values, "seed": seed} for values in chosen for seed in range(seeds))]
     values = sweep.config.model_dump()
     features = {**values["features"], **({"frame_rate_hz": frame_rate_hz} if frame_rate_hz else {})}
     changed = {
         "name": f"{sweep.config.name}{SUFFIX}",
         "instruments": tuple(instruments),
         "features": features,
-        # A search needs a space: it is the first reference, the others are named one by one.
-        "search": {"space": {name: [value] for name, value in known[0].items()}, "include": include},
+        # A search needs a space: it is the first of them, the others are named one by one.
+        "search": {"space": {name: [value] for name, value in first.items()}, "include": others},
         # Each configuration names its own rate.
         "training": {name: value for name, value in values["training"].items() if name != "learning_rate"},
         "budget": {**values["budget"], "min_per_stratum": EVERY_ONE},
@@ -139,6 +140,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--rate", type=positive_float, action="append", help="learning rate of the references, may be repeated"
     )
+    parser.add_argument("--without-references", action="store_const", const=[], dest="rate", help="finalists alone")
     parser.add_argument("--frame-rate", type=positive_float, help="frames a second, if others than the search's")
     return parser.parse_args(argv)
 

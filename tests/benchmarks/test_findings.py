@@ -127,6 +127,14 @@ def test_finals_train_every_finalist_with_every_seed_and_lose_nobody(sweep: Swee
     assert len(promote(plan, results, budget=config.budget)) == len(plan.trials)
 
 
+def test_finals_without_references_have_finalists_alone(sweep: Sweep) -> None:
+    config = finals(sweep, instruments=["violin"], most=1, seeds=1, frame_rate_hz=100.0, rates=[])
+    specs = [trial.decoder for trial in plan_sweep(config, fingerprints={"violin": "f"}).trials]
+    assert specs
+    assert not {known.decoder for known in REFERENCES} & set(specs)
+    assert config.features.frame_rate_hz == 100.0
+
+
 def test_finals_keep_the_ids_of_what_the_search_trained(sweep: Sweep) -> None:
     include = [{"decoder": "gru", "input": "loudness", "width": 9, "learning_rate": 0.001, "seed": 0}]
     search = SweepConfig(name="made", search=SearchConfig(space={"width": [9]}, include=include))
