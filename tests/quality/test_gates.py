@@ -116,8 +116,15 @@ def test_few_noisy_takes_say_how_many_are_needed():
     assert verdict.chosen == "big"
     assert open_gates
     assert all(result.bound > result.margin >= result.mean for result in open_gates)
-    assert any(result.takes_needed and result.takes_needed > 4 for result in open_gates)
+    assert all(result.takes_needed > result.n_takes for result in open_gates)
     assert "not shown with 4 test takes" in verdict.summary
+
+
+def test_a_long_tail_never_needs_fewer_takes_than_did_not_suffice():
+    values = np.array([0.0] * 11 + [1.9])
+    bound = bounds.upper_bound(values, confidence=0.95, draws=400, seed=0)
+    margin = 0.9 * bound
+    assert bounds.takes_needed(values, margin=margin, confidence=0.95, bound=bound) > len(values)
 
 
 def test_best_model_that_is_bad_in_itself_is_not_chosen():

@@ -60,17 +60,22 @@ def two_sided(values: np.ndarray, *, confidence: float, draws: int, seed: int) -
     return low, upper_bound(values, confidence=one_sided, draws=draws, seed=seed)
 
 
-def takes_needed(values: np.ndarray, *, margin: float, confidence: float) -> int | None:
+def takes_needed(values: np.ndarray, *, margin: float, confidence: float, bound: float) -> int | None:
     """Takes for 80 % power to show the mean below ``margin``, if mean and spread stay as in ``values``.
 
     The normal approximation ``((z_confidence + z_power) * sd / (margin - mean)) ** 2``; a mean better
-    than the reference counts as equal to it. None where the mean is not below the margin.
+    than the reference counts as equal to it. At least as many as bring ``bound``, that of ``values``, to the margin when
+    it nears the mean with the root of their number: with long tails it is wider than a normal one. None where the mean is
+    not below the margin.
     """
-    room = margin - max(float(np.mean(values)), 0.0)
+    mean = max(float(np.mean(values)), 0.0)
+    room = margin - mean
     if room <= 0 or len(values) < 2:
         return None
     z = scipy.special.ndtri(confidence) + scipy.special.ndtri(POWER)
-    return max(MIN_TAKES, math.ceil((z * float(np.std(values, ddof=1)) / room) ** 2))
+    normal = (z * float(np.std(values, ddof=1)) / room) ** 2
+    as_wide = len(values) * ((bound - mean) / room) ** 2
+    return max(MIN_TAKES, math.ceil(max(normal, as_wide)))
 
 
 def smallest_margin(values: np.ndarray, *, confidence: float) -> float | None:

@@ -67,7 +67,9 @@ class SingleGates:
         values = bounds.without_luck(values, margin=margin)
         bound = bounds.upper_bound(values, confidence=confidence, draws=self.gates.bootstrap_draws, seed=self.seed)
         status = "passed" if bound <= margin else "failed" if failed else "not shown"
-        needed = bounds.takes_needed(values, margin=margin, confidence=confidence) if status == "not shown" else None
+        needed = None
+        if status == "not shown":
+            needed = bounds.takes_needed(values, margin=margin, confidence=confidence, bound=bound)
         found = result.model_copy(
             update={
                 "bound": bound,
