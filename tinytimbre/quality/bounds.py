@@ -64,9 +64,9 @@ def takes_needed(values: np.ndarray, *, margin: float, confidence: float, bound:
     """Takes for 80 % power to show the mean below ``margin``, if mean and spread stay as in ``values``.
 
     The normal approximation ``((z_confidence + z_power) * sd / (margin - mean)) ** 2``; a mean better
-    than the reference counts as equal to it. At least as many as bring ``bound``, that of ``values``, to the margin when
-    it nears the mean with the root of their number: with long tails it is wider than a normal one. None where the mean is
-    not below the margin.
+    than the reference counts as equal to it. At least as many as bring ``bound``, that of ``values``, to the margin
+    when it nears the mean with the root of their number: with long tails it is wider than a normal one. None where the
+    mean is not below the margin.
     """
     mean = max(float(np.mean(values)), 0.0)
     room = margin - mean
