@@ -18,6 +18,7 @@ COPY web/index.html web/
 COPY web/page web/page
 COPY web/src web/src
 COPY web/tools web/tools
+COPY web/validation web/validation
 COPY configs configs
 COPY tinytimbre tinytimbre
 COPY components components

