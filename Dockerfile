@@ -39,7 +39,7 @@ COPY --from=build /opt/tinytimbre /opt/tinytimbre
 # The program's folder belongs to root; what Numba compiles for the processor at hand goes elsewhere.
 # A container gives Chromium no namespaces to build its sandbox from; it opens nothing but this program's own pages.
 ENV PATH=/opt/tinytimbre/.venv/bin:$PATH \
-    CHROMIUM_FLAGS=--no-sandbox \
+    CHROMIUM_NO_SANDBOX=1 \
     NUMBA_CACHE_DIR=/tmp/numba \
     TF_USE_LEGACY_KERAS=1
 WORKDIR /home/tinytimbre

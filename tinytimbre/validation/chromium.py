@@ -36,6 +36,9 @@ FLAGS = (
     "--enable-unsafe-swiftshader",
     "--autoplay-policy=no-user-gesture-required",
 )
+NO_SANDBOX = "CHROMIUM_NO_SANDBOX"
+"""Variable for where Chromium cannot build its sandbox: as root it never can, in a container mostly not."""
+
 PATIENCE_SECS = 300.0
 POLL_SECS = 0.2
 PR_SET_PDEATHSIG = 1
@@ -95,7 +98,7 @@ def _next(
 def _launched(executable: str, address: str) -> Iterator[subprocess.Popen[bytes]]:
     """The browser with a profile of its own; it is gone afterwards, with all its processes."""
     # Its sandbox does not work for root, which is who works in containers.
-    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
+    sandbox = ["--no-sandbox"] if os.geteuid() == 0 or os.environ.get(NO_SANDBOX) else []
     with tempfile.TemporaryDirectory(prefix="tinytimbre-chromium-", ignore_cleanup_errors=True) as profile:
         command = [executable, *FLAGS, *sandbox, f"--user-data-dir={profile}", address]
         try:
