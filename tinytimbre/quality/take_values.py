@@ -16,6 +16,8 @@ METRICS = ("log_spectral_db", "mel_spectral_db", "loudness_db", "f0_accuracy_poi
 HIGHER_IS_BETTER = ("f0_accuracy_points",)
 MAX_CENTS = 50.0
 UNKNOWN = 1e9
+"""Stands for a loss that nobody could measure: larger than any, yet finite, so that two of them are equal."""
+
 SPLITS: tuple[Split, ...] = ("validation", "test")
 Split = Literal["validation", "test"]
 

@@ -97,7 +97,6 @@ def _next(
 @contextlib.contextmanager
 def _launched(executable: str, address: str) -> Iterator[subprocess.Popen[bytes]]:
     """The browser with a profile of its own; it is gone afterwards, with all its processes."""
-    # Its sandbox does not work for root, which is who works in containers.
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 or os.environ.get(NO_SANDBOX) else []
     with tempfile.TemporaryDirectory(prefix="tinytimbre-chromium-", ignore_cleanup_errors=True) as profile:
         command = [executable, *FLAGS, *sandbox, f"--user-data-dir={profile}", address]
