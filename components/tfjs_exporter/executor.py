@@ -66,18 +66,15 @@ def wanted_quantisations(
     Of the seeds of one configuration the one with the lowest validation loss is exported in every quantisation, the
     others in the first, in which they tell how far two trainings differ.
     """
-    losses = {trial.trial_id: _final_loss(store, trial.trial_id) for trial in finalists}
+    last_rung = len(config.budget.rung_steps) - 1
+    results = store.rung_results([trial.trial_id for trial in finalists], last_rung)
+    losses = {name: found.validation_loss for name, found in results.items() if found.validation_loss is not None}
     families: dict[tuple[str, str], list[str]] = collections.defaultdict(list)
     for trial in finalists:
         families[trial.instrument, trial.family].append(trial.trial_id)
-    best = {min(members, key=lambda trial_id: (losses[trial_id], trial_id)) for members in families.values()}
+    best = {min(own, key=lambda trial_id: (losses.get(trial_id, math.inf), trial_id)) for own in families.values()}
     every = config.export.quantisations
     return {trial.trial_id: every if trial.trial_id in best else every[:1] for trial in finalists}
-
-
-def _final_loss(store: TrialStore, trial_id: str) -> float:
-    losses = [result.validation_loss for result in store.results(trial_id) if result.validation_loss is not None]
-    return losses[-1] if losses else math.inf
 
 
 def _tune(

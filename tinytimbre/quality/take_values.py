@@ -57,17 +57,21 @@ class TakeValues:
             candidates: compared with each other.
             margins: by metric.
         """
-        columns = [self._losses(candidates, metric) / margin for metric, margin in margins.items()]
+        columns = [self._mean_losses(candidates, metric) / margin for metric, margin in margins.items()]
         losses = np.stack(columns, axis=-1)
         gains = losses[:, None] - losses[None]
         better = np.logical_and((gains > 1).any(axis=-1), (gains >= -1).all(axis=-1))
         return {candidates[int(index)] for index in np.flatnonzero(better.any(axis=1))}
 
-    def _losses(self, candidates: Sequence[str], metric: str) -> np.ndarray:
-        """Means over validation takes, signed so that less is better; none at all is worse than any."""
-        sign = -1.0 if metric in HIGHER_IS_BETTER else 1.0
-        means = np.array([sign * _known_mean(self.values(name, metric, "validation")) for name in candidates])
+    def _mean_losses(self, candidates: Sequence[str], metric: str) -> np.ndarray:
+        """Over the validation takes; none at all is worse than any."""
+        means = np.array([_known_mean(self._losses(name, metric, "validation")) for name in candidates])
         return np.where(np.isnan(means), UNKNOWN, means)
+
+    def _losses(self, candidate: str, metric: str, split: Split) -> np.ndarray:
+        """`values`, signed so that less is better."""
+        sign = -1.0 if metric in HIGHER_IS_BETTER else 1.0
+        return sign * self.values(candidate, metric, split)
 
     def has_baseline(self, split: Split) -> bool:
         """Whether the filtered sawtooth was measured."""
@@ -81,10 +85,9 @@ class TakeValues:
 
     def differences(self, candidate: str, reference: str, metric: str, split: Split) -> tuple[np.ndarray, int]:
         """Float [n]: how much worse the candidate is on each take; and the takes only the reference has."""
-        sign = -1.0 if metric in HIGHER_IS_BETTER else 1.0
-        ours = self.values(reference, metric, split)
-        differences = sign * (self.values(candidate, metric, split) - ours)
-        lost = np.isnan(differences) & ~np.isnan(ours)
+        of_reference = self._losses(reference, metric, split)
+        differences = self._losses(candidate, metric, split) - of_reference
+        lost = np.isnan(differences) & ~np.isnan(of_reference)
         return differences[~np.isnan(differences)], int(lost.sum())
 
 
