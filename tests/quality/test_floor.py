@@ -13,7 +13,7 @@ from tinytimbre.quality.baseline import BASELINE
 from tinytimbre.quality.floor import seed_floor
 from tinytimbre.quality.gates import judge
 from tinytimbre.quality.simulation import simulate_clips
-from tinytimbre.quality.take_values import METRICS
+from tinytimbre.quality.take_values import METRICS, TakeValues
 from tinytimbre.quality.verdict import Candidate, Verdict
 from tinytimbre.quality.wording import floor_words
 
@@ -85,6 +85,25 @@ def test_a_margin_above_the_floor_decides() -> None:
     verdict = judge(own, clips, gates=GATES, seed=0)
     assert 0 < verdict.floor.floors["log_spectral_db"] < GATES.log_spectral_db
     assert verdict.shown
+
+
+def test_the_floor_of_models_that_are_out_of_the_question_decides_nothing() -> None:
+    own, clips = seeds(0.02)
+    bad = {f"bad-{seed}": {"log_spectral_db": 2.0 + seed} for seed in range(3)}
+    more = [candidate(name, 3_000, family="b") for name in bad]
+    both = pd.concat([clips, simulate_clips(bad, takes=20, seed=3, spread=0.05)])
+    verdict = judge([*own, *more], both, gates=GATES, seed=0)
+    # With the bad ones, whose seeds are a whole dB apart, it would be some 1 dB.
+    assert seed_floor([*own, *more], TakeValues(both).tables("validation")).floors["log_spectral_db"] > 0.9
+    assert verdict.floor == judge(own, clips, gates=GATES, seed=0).floor
+    assert verdict.shown
+    assert {stage(verdict, name) for name in bad} == {"failed on validation"}
+
+
+def test_what_is_beyond_margin_and_floor_has_failed() -> None:
+    own, clips = seeds(0.5)
+    verdict = judge(own, clips, gates=GATES, seed=0)
+    assert (stage(verdict, "small-0"), stage(verdict, "small-2")) == ("undecidable", "failed on validation")
 
 
 def test_another_quantisation_of_the_same_training_knows_no_floor() -> None:

@@ -8,10 +8,12 @@
    bought its last tenth of a dB with loudness or pitch is no yardstick; the lowest that is not dominated is.
 2. *Screening on validation*: a candidate goes on where the mean difference to the reference is within
    every margin. No bound is asked for here: nothing is concluded from it, and a strict screen would only
-   cost power. They are ordered by how safe they looked: by the largest share of a margin that their bounds
-   take up on validation. One that is not smaller than a safer one is left out ("outdone"). Where a margin
-   is below the seed-to-seed floor (`tinytimbre.quality.floor`) nothing can be decided between two trainings
-   ("undecidable"); the reference's own quantisations have none between them.
+   cost power. Where a margin is below the seed-to-seed floor (`tinytimbre.quality.floor`) nothing can be decided
+   between two trainings ("undecidable"); the reference's own quantisations have none between them. The floor is that
+   of the configurations in question, the reference's and those that went on: bad models differ more from training to
+   training than good ones, and nobody asks about them. The others are ordered by how safe they looked: by the largest
+   share of a margin that their bounds take up on validation. One that is not smaller than a safer one is left out
+   ("outdone").
 3. *Confirmation on test*, from the safest and largest to the boldest and smallest, stopping at the first that
    does not pass.
    A candidate passes when *every* gate does: an intersection-union test, at level 1 - confidence without
@@ -43,9 +45,9 @@ from tinytimbre.errors import TinyTimbreError
 from tinytimbre.quality import wording
 from tinytimbre.quality.baseline import BASELINE
 from tinytimbre.quality.floor import seed_floor
-from tinytimbre.quality.single_gates import SingleGates, absolute_gates
+from tinytimbre.quality.single_gates import SingleGates, absolute_gates, below_floor
 from tinytimbre.quality.take_values import HIGHER_IS_BETTER, METRICS, Split, TakeValues
-from tinytimbre.quality.verdict import Candidate, GateResult, Outcome, Stage, Verdict
+from tinytimbre.quality.verdict import Candidate, GateResult, Outcome, SeedFloor, Stage, Verdict
 
 __all__ = ["HIGHER_IS_BETTER", "METRICS", "Candidate", "GateResult", "Outcome", "Verdict", "judge"]
 
@@ -98,8 +100,8 @@ class _Judge:
         self.failures = {c.candidate_id: c.failure for c in self.candidates}
         self.gates = gates
         self.takes = TakeValues(clips)
-        floor = seed_floor(self.candidates, self.takes.tables("validation"))
-        self.tests = SingleGates(self.takes, gates, floor, seed)
+        self.floor = SeedFloor()
+        self.tests = SingleGates(self.takes, gates, seed)
         self.results: list[GateResult] = []
         self.found: dict[str, _Found] = {}
 
@@ -137,7 +139,9 @@ class _Judge:
 
     def _screened(self, reference: str, others: Sequence[str], evaluated: dict[str, float]) -> list[str]:
         """The candidates to test, safest first and each smaller than the one before; why the others drop out."""
-        passed = [c for c in others if self._screen_passed(c, reference, evaluated=c in evaluated)]
+        within = [c for c in others if self._is_within_margins(c, reference, evaluated=c in evaluated)]
+        self.floor = self._floor_of([reference, *within])
+        passed = [c for c in within if self._is_decidable(c, reference)]
         order: list[str] = []
         smallest = reference
         for candidate in sorted(passed, key=lambda one: (self._strain(one), self.bytes[one], one)):
@@ -156,18 +160,31 @@ class _Judge:
         worse = [r.mean if r.bound is None else r.bound for r in paired]
         return max(math.inf if w is None else w / r.margin for w, r in zip(worse, paired, strict=True))
 
-    def _screen_passed(self, candidate: str, reference: str, *, evaluated: bool) -> bool:
+    def _is_within_margins(self, candidate: str, reference: str, *, evaluated: bool) -> bool:
         if not evaluated:
             self.found[candidate] = _Found("not evaluated", wording.not_evaluated(self.failures[candidate]))
             return False
-        results = self._all_gates(candidate, reference, "validation")
-        broken = [result for result in results if result.status == "failed"]
-        blurred = [result for result in results if result.undecidable]
+        broken = [r for r in self._all_gates(candidate, reference, "validation") if r.status == "failed"]
         if broken:
             self.found[candidate] = _Found("failed on validation", wording.excluded(broken))
-        elif blurred:
+        return not broken
+
+    def _floor_of(self, candidates: Sequence[str]) -> SeedFloor:
+        """With all seeds of their configurations, also those that are not among them."""
+        families = {self.by_id[c].family for c in candidates}
+        own = [c for c in self.candidates if c.family in families]
+        return seed_floor(own, self.takes.tables("validation"))
+
+    def _is_decidable(self, candidate: str, reference: str) -> bool:
+        if self.by_id[candidate].trial_id == self.by_id[reference].trial_id:
+            return True
+        own = [r for r in self.results if (r.candidate_id, r.split) == (candidate, "validation")]
+        judged = [below_floor(result, self.floor) for result in own]
+        self.results = [r for r in self.results if r not in own] + judged
+        blurred = [result for result in judged if result.undecidable]
+        if blurred:
             self.found[candidate] = _Found("undecidable", wording.excluded(blurred))
-        return not broken and not blurred
+        return not blurred
 
     def _confirmed(self, order: list[str], reference: str) -> str:
         """Tests in the given order, stops at the first failure; the last one that passed."""
@@ -217,7 +234,7 @@ class _Judge:
             n_validation_takes=self.takes.n_takes("validation"),
             confidence=self.gates.confidence,
             test_order=(reference, *order),
-            floor=self.tests.floor,
+            floor=self.floor,
             gates=tuple(self.results),
             outcomes=outcomes,
         )
@@ -243,7 +260,7 @@ class _Judge:
             n_takes=self.takes.n_takes("test"),
             n_validation_takes=self.takes.n_takes("validation"),
             confidence=self.gates.confidence,
-            floor=self.tests.floor,
+            floor=self.floor,
             gates=tuple(self.results),
             outcomes=outcomes,
         )

@@ -22,7 +22,6 @@ class SingleGates:
 
     takes: TakeValues
     gates: GateConfig
-    floor: SeedFloor
     seed: int
 
     def all(self, candidate: Candidate, reference: Candidate, split: Split) -> list[GateResult]:
@@ -50,11 +49,6 @@ class SingleGates:
         values, lost = self.takes.differences(name, reference.candidate_id, metric, split)
         if lost:
             return _result(name, split, metric, margin, values, "failed", wording.lost(lost))
-        floor = self.floor.floors.get(metric, 0.0)
-        if margin < floor and candidate.trial_id != reference.trial_id:
-            words = wording.undecidable(metric, margin=margin, floor=floor)
-            result = _result(name, split, metric, margin, values, "not shown", words)
-            return result.model_copy(update={"floor": floor})
         if len(values) < bounds.MIN_TAKES:
             status: GateStatus = "failed" if split == "validation" and _mean_beyond(values, margin) else "not shown"
             return _result(name, split, metric, margin, values, status, wording.too_few(len(values)))
@@ -105,6 +99,15 @@ class SingleGates:
             known, lost = values[~np.isnan(values)], max(1, int(np.isnan(values).sum()))
             return _result(candidate, split, gate, margin, known, "failed", wording.lost(lost))
         return _guard(candidate, split, gate, margin, values, n_takes=len(values))
+
+
+def below_floor(result: GateResult, floor: SeedFloor) -> GateResult:
+    """The result, or "not shown" where its margin asks for more than two trainings of one configuration agree on."""
+    own = floor.floors.get(result.gate, 0.0)
+    if result.margin >= own:
+        return result
+    reason = wording.undecidable(result.gate, margin=result.margin, floor=own)
+    return result.model_copy(update={"status": "not shown", "reason": reason, "floor": own, "takes_needed": None})
 
 
 def absolute_gates(gates: GateConfig) -> list[str]:

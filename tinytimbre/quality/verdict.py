@@ -92,7 +92,10 @@ class GateResult(Record):
 
 
 class SeedFloor(Record):
-    """How much two trainings of one configuration differ: seeds compared on validation, RMS difference by metric."""
+    """How much two trainings of one configuration differ: seeds compared on validation, RMS difference by metric.
+
+    Of a verdict: over the configurations in question, the best model's and those within its margins.
+    """
 
     n_families: int = pydantic.Field(0, ge=0, description="configurations with at least 3 seeds; 0: not measured")
     n_models: int = pydantic.Field(0, ge=0)

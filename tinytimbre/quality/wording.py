@@ -174,9 +174,13 @@ def summary(
 def floor_words(floor: SeedFloor) -> str:
     """The seed-to-seed floor, or that nothing is known of it."""
     if not floor.n_families:
-        return "The seed-to-seed floor was not measured: no configuration was trained to the end with 3 seeds."
+        return (
+            "The seed-to-seed floor was not measured: of the configurations in question, the best model's and those "
+            "within its margins on validation, none was trained to the end with 3 seeds."
+        )
     values = ", ".join(f"{GATE_NAMES[m][0]} {value:.2f} {GATE_NAMES[m][1]}" for m, value in floor.floors.items())
-    return f"Two trainings of one configuration differ by (root mean square, {floor.n_models} models): {values}."
+    models = f"{floor.n_models} models of configurations in question"
+    return f"Two trainings of one configuration differ by (root mean square, {models}): {values}."
 
 
 def _limits(limits: Sequence[GateResult]) -> str:
