@@ -126,7 +126,7 @@ def _group(shape: dict[str, Any], models: int, pool: Any) -> Any:
     return ModelGroup(
         [DecoderSpec(**shape["decoder"], **COMMON)] * models,
         seeds=range(models), input_ranges=[InputRange()] * models, learning_rates=[1e-3] * models, total_steps=1000,
-        shape=pool.shape, config=TrainingConfig(),
+        shape=pool.shape, config=TrainingConfig(loudness_weight=0.0),
     )  # fmt: skip
 
 

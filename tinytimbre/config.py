@@ -140,6 +140,9 @@ class TrainingConfig(Section):
     learning_rate: float = pydantic.Field(1e-3, gt=0)
     gradient_clip_norm: float = pydantic.Field(3.0, gt=0)
     fft_sizes: tuple[int, ...] = (2048, 1024, 512, 256, 128, 64)
+    loudness_weight: float = pydantic.Field(
+        2.0, ge=0, description="of the level's error in nepers, beside the logarithmic part of every FFT size; 0: none"
+    )
     warmup_secs: float = pydantic.Field(0.24, ge=0, le=60, description="heard by the decoder before each clip")
     side_by_side: int = pydantic.Field(4, ge=1, description="trials that share batches in one process")
     checkpoint_secs: float = pydantic.Field(20.0, gt=0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -43,6 +44,23 @@ from tinytimbre.kernels.memory import scratch
 OVERLAP = 4
 Tables = tuple[int, np.ndarray, np.ndarray, np.ndarray]
 """Size, window, twiddles and places of a scale, as the compiled functions take them."""
+
+
+class Levels(NamedTuple):
+    """How the levels of frames, half the logarithms of their powers, are compared beside the bins.
+
+    Attributes:
+        power_weights: float32 [bins], of the bins' powers in the power of a frame; none: levels are not compared.
+        power_floor: added to the power, above 0.
+        weight: of a frame's level, where that of a bin is 1.
+    """
+
+    power_weights: np.ndarray
+    power_floor: np.float32
+    weight: np.float32
+
+
+NO_LEVELS = Levels(np.zeros(0, np.float32), np.float32(1.0), np.float32(0.0))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -88,7 +106,7 @@ def rows_needed(sizes: tuple[int, ...], *, samples: int) -> int:
 
 def add_scale(
     rows: np.ndarray, targets: np.ndarray, scale: Scale, *, floor: float, weight: float, with_gradient: bool,
-    values: np.ndarray, gradient: np.ndarray,
+    values: np.ndarray, gradient: np.ndarray, levels: Levels = NO_LEVELS,
 ) -> None:  # fmt: skip
     """Adds one scale's loss to `values` and its gradient to `gradient`.
 
@@ -102,10 +120,11 @@ def add_scale(
         with_gradient: whether `gradient` is wanted.
         values: float64 [columns], weighted sum of the differences of the magnitudes and of their logarithms.
         gradient: float32 [rows, columns].
+        levels: whether and how levels are compared.
     """
     _add_scale(
         rows.ravel(), rows.shape[1], targets.ravel(), targets.shape[1], scale.pairs, np.float32(floor),
-        np.float32(weight), with_gradient, values, gradient.reshape(-1), _tables(scale),
+        np.float32(weight), with_gradient, values, gradient.reshape(-1), levels, _tables(scale),
     )  # fmt: skip
 
 
@@ -116,11 +135,11 @@ def _tables(scale: Scale) -> Tables:
 @njit(cache=True, fastmath={"contract"}, error_model="numpy")
 def _add_scale(
     rows: np.ndarray, columns: int, targets: np.ndarray, target_columns: int, pairs: int, floor: float, weight: float,
-    with_gradient: bool, values: np.ndarray, gradient: np.ndarray, tables: Tables,
+    with_gradient: bool, values: np.ndarray, gradient: np.ndarray, levels: Levels, tables: Tables,
 ) -> None:  # fmt: skip
     size, window, twiddles, places = tables
     re, im = scratch(size * LANES), scratch(size * LANES)
-    magnitudes, sums = scratch((size + 2) * LANES), scratch(LANES)
+    magnitudes, sums, slopes = scratch((size + 2) * LANES), scratch(LANES), scratch(3 * LANES)
     for pair in range(pairs):
         first_row = 2 * pair * (size // OVERLAP)
         for target in range(0, target_columns, LANES):
@@ -129,7 +148,9 @@ def _add_scale(
             for column in range(target, columns, target_columns):
                 start = first_row * columns + column
                 _transform_pair(rows, columns, start, window, re, im, twiddles)
-                _compare(re, im, magnitudes, floor, weight, sums, size, places)
+                if len(levels.power_weights):
+                    _compare_levels(re, im, magnitudes, levels, slopes, size, places)
+                _compare(re, im, magnitudes, floor, weight, levels.power_weights, slopes, sums, size, places)
                 for lane in range(LANES):
                     values[column + lane] += weight * sums[lane]
                 if with_gradient:
@@ -191,11 +212,13 @@ def _add_pair(
 
 @njit(cache=True, fastmath={"contract"}, error_model="numpy")
 def _compare(
-    re: np.ndarray, im: np.ndarray, magnitudes: np.ndarray, floor: float, weight: float, sums: np.ndarray, size: int,
-    places: np.ndarray,
+    re: np.ndarray, im: np.ndarray, magnitudes: np.ndarray, floor: float, weight: float, power_weights: np.ndarray,
+    level_slopes: np.ndarray, sums: np.ndarray, size: int, places: np.ndarray,
 ) -> None:  # fmt: skip
     """Differences of two frames summed per lane; the spectra are replaced by the loss's gradient for them."""
-    total = splat(np.float32(0.0))
+    compares_levels = len(power_weights) > 0
+    total = load(level_slopes, 2 * LANES) if compares_levels else splat(np.float32(0.0))
+    level_slope_a, level_slope_b = load(level_slopes, 0), load(level_slopes, LANES)
     lowest = splat(floor)
     for k in range(size // 2 + 1):
         row, mirrored = places[k] * LANES, places[(size - k) % size] * LANES
@@ -203,12 +226,37 @@ def _compare(
         difference_a, slope_a = _difference(ar, ai, load(magnitudes, 2 * k * LANES), lowest)
         difference_b, slope_b = _difference(br, bi, load(magnitudes, (2 * k + 1) * LANES), lowest)
         total = total + difference_a + difference_b
+        if compares_levels:
+            slope_a = slope_a + level_slope_a * power_weights[k]
+            slope_b = slope_b + level_slope_b * power_weights[k]
         # The inverse transform adds a bin and its mirror, which are the same at both ends.
         share = weight if k == 0 or 2 * k == size else np.float32(0.5) * weight
         slope_a, slope_b = slope_a * share, slope_b * share
         ar, ai, br, bi = ar * slope_a, ai * slope_a, br * slope_b, bi * slope_b
         store_bin_of_both(re, im, row, mirrored, ar, ai, br, bi)
     store(sums, 0, total)
+
+
+@njit(cache=True, fastmath={"contract"}, error_model="numpy")
+def _compare_levels(
+    re: np.ndarray, im: np.ndarray, magnitudes: np.ndarray, levels: Levels, slopes: np.ndarray, size: int,
+    places: np.ndarray,
+) -> None:  # fmt: skip
+    """Into `slopes`: what is to be added to the slopes of the two frames' bins per weight, then the levels' difference.
+
+    The derivative of ``0.5 * log(power)`` for |X|, divided by |X|, is the bin's weight in the power over the power.
+    """
+    power_a = power_b = target_a = target_b = splat(levels.power_floor)
+    for k in range(size // 2 + 1):
+        ar, ai, br, bi = bin_of_both(re, im, places[k] * LANES, places[(size - k) % size] * LANES)
+        theirs_a, theirs_b = load(magnitudes, 2 * k * LANES), load(magnitudes, (2 * k + 1) * LANES)
+        own = levels.power_weights[k]
+        power_a, power_b = power_a + (ar * ar + ai * ai) * own, power_b + (br * br + bi * bi) * own
+        target_a, target_b = target_a + theirs_a * theirs_a * own, target_b + theirs_b * theirs_b * own
+    store(slopes, 0, sign(power_a - target_a) / power_a * levels.weight)
+    store(slopes, LANES, sign(power_b - target_b) / power_b * levels.weight)
+    difference = absolute(log(power_a / target_a)) + absolute(log(power_b / target_b))
+    store(slopes, 2 * LANES, difference * (np.float32(0.5) * levels.weight))
 
 
 @njit(cache=True, fastmath={"contract"}, error_model="numpy")

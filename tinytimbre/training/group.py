@@ -20,7 +20,7 @@ from tinytimbre.decoders.base import REVERB
 from tinytimbre.synthesis.batched import ClipShape, NoiseBank, SoundControls, harmonic_audio, sound_controls
 from tinytimbre.synthesis.batched_reverb import ReverbBank
 from tinytimbre.training.clips import Batch
-from tinytimbre.training.loss import spectral_distance, spectral_loss
+from tinytimbre.training.loss import Loudness, spectral_distance, spectral_loss
 from tinytimbre.training.optimiser import Adam, learning_rate_at
 
 Tensors = dict[str, tf.Tensor]
@@ -52,6 +52,7 @@ class ModelGroup:
     ) -> None:
         self.specs, self.shape = list(specs), shape
         self._rates, self._total_steps, self._config = list(learning_rates), total_steps, config
+        self._loudness = Loudness(config.loudness_weight, shape.sample_rate_hz)
         self.decoders = [
             build_decoder(spec, seed=seed, input_range=input_range)
             for spec, seed, input_range in zip(specs, seeds, input_ranges, strict=True)
@@ -80,7 +81,9 @@ class ModelGroup:
 
     def _step(self, batch: Tensors, rates: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
-            losses = spectral_loss(self._audio(batch), batch["audio"], fft_sizes=self._config.fft_sizes)
+            losses = spectral_loss(
+                self._audio(batch), batch["audio"], fft_sizes=self._config.fft_sizes, loudness=self._loudness
+            )
         # The models share no variable, so the gradient of the sum is each model's own gradient.
         gradients = tape.gradient(losses, [list(decoder.weights.values()) for decoder in self.decoders])
         for index, optimiser in enumerate(self.optimisers):
@@ -88,7 +91,9 @@ class ModelGroup:
         return losses
 
     def _losses_of(self, batch: Tensors) -> tf.Tensor:
-        return spectral_distance(self._audio(batch), batch["audio"], fft_sizes=self._config.fft_sizes)
+        return spectral_distance(
+            self._audio(batch), batch["audio"], fft_sizes=self._config.fft_sizes, loudness=self._loudness
+        )
 
     def _audio(self, batch: Tensors) -> tf.Tensor:
         """What the models play, float32 [models, clips, samples]."""
