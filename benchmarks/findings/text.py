@@ -177,7 +177,10 @@ def _ranks(found: Sequence[Findings]) -> str:
 
 
 def _reproduce(sweeps: Sequence[Sweep], *, command: str) -> str:
-    header = ("sweep", "instruments", "trials", "to the end", "seconds of sound each", "frames a second", "time")
+    header = (
+        "sweep", "instruments", "trials", "to the end", "seconds of sound each", "frames a second", "loudness weight",
+        "time",
+    )  # fmt: skip
     rows = [
         (
             f"{sweep.origin}/{sweep.config.name}, seed {sweep.config.seed}",
@@ -186,6 +189,7 @@ def _reproduce(sweeps: Sequence[Sweep], *, command: str) -> str:
             str(int((sweep.tables.trials["status"] == "done").sum())),
             f"{sweep.audio_secs:,.0f}",
             f"{sweep.frame_rate_hz:g}",
+            f"{sweep.config.training.loudness_weight:g}",
             _clock(sweep.wall_secs),
         )
         for sweep in sweeps
