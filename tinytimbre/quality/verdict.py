@@ -92,7 +92,7 @@ class GateResult(Record):
 
 
 class SeedFloor(Record):
-    """How much two trainings of one configuration differ: seeds compared on validation, RMS difference by metric.
+    """How much two trainings of one configuration differ: seeds compared on validation, by metric.
 
     Of a verdict: over the configurations in question, the best model's and those within its margins.
     """

@@ -180,7 +180,7 @@ def floor_words(floor: SeedFloor) -> str:
         )
     values = ", ".join(f"{GATE_NAMES[m][0]} {value:.2f} {GATE_NAMES[m][1]}" for m, value in floor.floors.items())
     models = f"{floor.n_models} models of configurations in question"
-    return f"Two trainings of one configuration differ by (root mean square, {models}): {values}."
+    return f"Two trainings of one configuration differ by (standard deviation, {models}): {values}."
 
 
 def _limits(limits: Sequence[GateResult]) -> str:
