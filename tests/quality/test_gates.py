@@ -127,6 +127,12 @@ def test_a_long_tail_never_needs_fewer_takes_than_did_not_suffice():
     assert bounds.takes_needed(values, margin=margin, confidence=0.95, bound=bound) > len(values)
 
 
+@pytest.mark.parametrize(("mean", "known"), [(0.1, True), (0.29, False), (0.31, False)])
+def test_no_number_of_takes_is_named_that_nobody_records(mean: float, known: bool) -> None:
+    values = mean + np.resize([0.5, -0.5], 12)
+    assert (bounds.takes_needed(values, margin=0.3, confidence=0.95, bound=mean + 0.3) is not None) == known
+
+
 def test_best_model_that_is_bad_in_itself_is_not_chosen():
     table = clips({"big": BEST["big"], "tiny": {}}, takes=9, seed=1)
     table["loudness_db"] += 9

@@ -19,6 +19,7 @@ import scipy.special
 import scipy.stats
 
 MIN_TAKES = 3  # below it no spread can be told from the values
+MOST_TAKES = 1000  # nobody records more of one instrument
 POWER = 0.8
 POWER_SAMPLES = 1000
 MOST_MARGINS_BETTER = 3.0
@@ -66,7 +67,7 @@ def takes_needed(values: np.ndarray, *, margin: float, confidence: float, bound:
     The normal approximation ``((z_confidence + z_power) * sd / (margin - mean)) ** 2``; a mean better
     than the reference counts as equal to it. At least as many as bring ``bound``, that of ``values``, to the margin
     when it nears the mean with the root of their number: with long tails it is wider than a normal one. None where the
-    mean is not below the margin.
+    mean is not below the margin, or so little that a thousand takes would not do.
     """
     mean = max(float(np.mean(values)), 0.0)
     room = margin - mean
@@ -75,7 +76,8 @@ def takes_needed(values: np.ndarray, *, margin: float, confidence: float, bound:
     z = scipy.special.ndtri(confidence) + scipy.special.ndtri(POWER)
     normal = (z * float(np.std(values, ddof=1)) / room) ** 2
     as_wide = len(values) * ((bound - mean) / room) ** 2
-    return max(MIN_TAKES, math.ceil(max(normal, as_wide)))
+    needed = max(MIN_TAKES, math.ceil(max(normal, as_wide)))
+    return needed if needed <= MOST_TAKES else None
 
 
 def smallest_margin(values: np.ndarray, *, confidence: float) -> float | None:
