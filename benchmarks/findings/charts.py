@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Okabe and Ito's colours, told apart by most eyes; shapes tell them apart in print.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#8a6d3b")
-MARKERS = "osD^vP*X"
+COLOURS = (
+    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#8a6d3b", "#7b3fb5", "#b0b000",
+)  # fmt: skip
+MARKERS = "osD^vP*X<>"
 GREY, LIGHT = "#7a858f", "#eceeef"
 COLUMNS = 2
 JUDGED = {"within every margin": "#009e73", "beyond a margin": "#b3312c", "not shown": "#7a858f"}
