@@ -25,10 +25,11 @@ import numpy as np
 from benchmarks.finals import finalists, searched
 from benchmarks.findings.sweeps import Sweep, read_sweeps
 from benchmarks.options import exit_code, positive_int
+from benchmarks.tuning import newest_features
+from components.quality_evaluator.evaluation import decoder_inputs
 from tinytimbre.config import SweepConfig
-from tinytimbre.decoders import Decoder, DecoderSpec, InputRange, build_decoder
+from tinytimbre.decoders import Decoder, DecoderSpec, InputRange
 from tinytimbre.features.examples import TakeFeatures, read_features
-from tinytimbre.features.scaling import scale_inputs
 from tinytimbre.progress import track
 from tinytimbre.quality.evaluate import evaluate_take
 from tinytimbre.sweep.trainer import clip_shape
@@ -55,8 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _report(args: argparse.Namespace) -> int:
     sweep = searched(read_sweeps([args.workspace]))
     chosen = _smallest(sweep, instrument=args.instrument, count=args.models)
-    folders = (args.workspace / "artifacts" / "FeatureExtractor" / "features").iterdir()
-    features = max(folders, key=lambda path: int(path.name))
+    features = newest_features(args.workspace)
     takes = {
         split: read_features(features, split=split, instrument=args.instrument) for split in ("train", "validation")
     }
@@ -78,11 +78,7 @@ def _smallest(sweep: Sweep, *, instrument: str, count: int) -> list[tuple[Decode
         return DecoderSpec(kind=values.pop("decoder"), **values), rate
 
     found = [specified(values) for values in finalists(sweep, instruments=[instrument], most=None)]
-    return sorted(found, key=lambda one: _parameters(one[0]))[:count]
-
-
-def _parameters(spec: DecoderSpec) -> int:
-    return sum(values.size for values in build_decoder(spec).get_weights().values())
+    return sorted(found, key=lambda one: one[0].parameters)[:count]
 
 
 def _measured(
@@ -101,7 +97,7 @@ def _measured(
             [_measures(one, take, config=config) for one in own for take in takes["validation"]], axis=0
         )
         shown = " | ".join(f"{value:.2f}" for value in values)
-        yield f"| {_parameters(spec):,} | {weight:g} | {shown} | {step_ms:.0f} |"
+        yield f"| {spec.parameters:,} | {weight:g} | {shown} | {step_ms:.0f} |"
 
 
 def _trained(
@@ -132,8 +128,7 @@ def _trained(
 
 def _measures(decoder: Decoder, take: TakeFeatures, *, config: SweepConfig) -> list[float]:
     spec, rate_hz = decoder.spec, config.audio.sample_rate_hz
-    level_db = take.loudness_db if spec.input == "loudness" else take.rms_energy_db
-    controls = decoder(scale_inputs(take.f0_hz, level_db)[np.newaxis]).numpy()[0]
+    controls = decoder(decoder_inputs(take, kind=spec.input)[np.newaxis]).numpy()[0]
     audio = synthesise(
         controls,
         take.f0_hz,

@@ -123,6 +123,7 @@ def _group(shape: dict[str, Any], models: int, pool: Any) -> Any:
     from tinytimbre.decoders import DecoderSpec, InputRange
     from tinytimbre.training.group import ModelGroup
 
+    # By spectra alone, as ddsp's loss here.
     return ModelGroup(
         [DecoderSpec(**shape["decoder"], **COMMON)] * models,
         seeds=range(models), input_ranges=[InputRange()] * models, learning_rates=[1e-3] * models, total_steps=1000,

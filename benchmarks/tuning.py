@@ -20,6 +20,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 
+from components.quality_evaluator.evaluation import decoder_inputs
 from tinytimbre.config import TUNED_BITS, Quantisation, SweepConfig, load_config
 from tinytimbre.decoders import Decoder
 from tinytimbre.decoders.base import REVERB
@@ -29,7 +30,6 @@ from tinytimbre.export.settings import BundleSettings, make_settings
 from tinytimbre.export.size import measure_bundle
 from tinytimbre.features.artifact import load_statistics
 from tinytimbre.features.examples import TakeFeatures, read_features
-from tinytimbre.features.scaling import scale_inputs
 from tinytimbre.quality.metrics import log_spectral_db
 from tinytimbre.sweep import Trial, TrialStore
 from tinytimbre.sweep.tuning import tune_trials, tuned_decoder
@@ -48,13 +48,17 @@ def main() -> None:
     args = parser.parse_args()
     config = load_config(args.workspace / "config.yaml")
     config = config.model_copy(update={"export": config.export.model_copy(update={"tuning_steps": args.steps})})
-    features = max(
-        (args.workspace / "artifacts" / "FeatureExtractor" / "features").iterdir(), key=lambda p: int(p.name)
-    )
+    features = newest_features(args.workspace)
     for trial_id in args.trials:
         with tempfile.TemporaryDirectory() as folder:
             shutil.copytree(args.workspace / "trials" / trial_id, pathlib.Path(folder) / "trials" / trial_id)
             report(trial_id, store=TrialStore(pathlib.Path(folder) / "trials"), features=features, config=config)
+
+
+def newest_features(workspace: pathlib.Path) -> pathlib.Path:
+    """The folder of the features that were extracted last."""
+    folders = (workspace / "artifacts" / "FeatureExtractor" / "features").iterdir()
+    return max(folders, key=lambda path: int(path.name))
 
 
 def report(trial_id: str, *, store: TrialStore, features: pathlib.Path, config: SweepConfig) -> None:
@@ -119,8 +123,7 @@ def distances(decoder: Decoder, settings: BundleSettings, takes: list[TakeFeatur
 
 
 def _distance(decoder: Decoder, settings: BundleSettings, take: TakeFeatures) -> float:
-    level_db = take.loudness_db if settings.input == "loudness" else take.rms_energy_db
-    controls = decoder(scale_inputs(take.f0_hz, level_db)[np.newaxis]).numpy()[0]
+    controls = decoder(decoder_inputs(take, kind=settings.input)[np.newaxis]).numpy()[0]
     audio = synthesise(
         controls, take.f0_hz, harmonics=settings.harmonics, noise_bands=settings.noise_bands, hop=settings.hop,
         sample_rate_hz=settings.sample_rate_hz, noise_seed=settings.noise_seed, reverb=decoder.reverb,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's colours, told apart by most eyes; shapes tell them apart in print.
+# Okabe and Ito's colours and three more, told apart by most eyes; shapes tell them apart in print.
 COLOURS = (
     "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#8a6d3b", "#7b3fb5", "#b0b000",
 )  # fmt: skip

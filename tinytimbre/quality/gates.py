@@ -178,10 +178,8 @@ class _Judge:
     def _is_decidable(self, candidate: str, reference: str) -> bool:
         if self.by_id[candidate].trial_id == self.by_id[reference].trial_id:
             return True
-        own = [r for r in self.results if (r.candidate_id, r.split) == (candidate, "validation")]
-        judged = [below_floor(result, self.floor) for result in own]
-        self.results = [r for r in self.results if r not in own] + judged
-        blurred = [result for result in judged if result.undecidable]
+        self.results = [below_floor(r, self.floor) if r.candidate_id == candidate else r for r in self.results]
+        blurred = [r for r in self.results if r.candidate_id == candidate and r.undecidable]
         if blurred:
             self.found[candidate] = _Found("undecidable", wording.excluded(blurred))
         return not blurred
