@@ -25,15 +25,13 @@ import numpy as np
 from benchmarks.finals import finalists, searched
 from benchmarks.findings.sweeps import Sweep, read_sweeps
 from benchmarks.options import exit_code, positive_int
-from benchmarks.tuning import newest_features
-from components.quality_evaluator.evaluation import decoder_inputs
+from benchmarks.rendering import newest_features, rendered
 from tinytimbre.config import SweepConfig
 from tinytimbre.decoders import Decoder, DecoderSpec, InputRange
 from tinytimbre.features.examples import TakeFeatures, read_features
 from tinytimbre.progress import track
 from tinytimbre.quality.evaluate import evaluate_take
 from tinytimbre.sweep.trainer import clip_shape
-from tinytimbre.synthesis import synthesise
 from tinytimbre.training.clips import ClipPool
 from tinytimbre.training.group import ModelGroup
 
@@ -127,18 +125,13 @@ def _trained(
 
 
 def _measures(decoder: Decoder, take: TakeFeatures, *, config: SweepConfig) -> list[float]:
-    spec, rate_hz = decoder.spec, config.audio.sample_rate_hz
-    controls = decoder(decoder_inputs(take, kind=spec.input)[np.newaxis]).numpy()[0]
-    audio = synthesise(
-        controls,
-        take.f0_hz,
-        harmonics=spec.harmonics,
-        noise_bands=spec.noise_bands,
-        hop=config.hop,
-        sample_rate_hz=rate_hz,
+    found = evaluate_take(
+        take,
+        rendered(decoder, take, config=config),
+        sample_rate_hz=config.audio.sample_rate_hz,
+        frame_rate_hz=config.features.frame_rate_hz,
+        tracker=config.features.f0_tracker,
     )
-    frame_rate_hz, tracker = config.features.frame_rate_hz, config.features.f0_tracker
-    found = evaluate_take(take, audio, sample_rate_hz=rate_hz, frame_rate_hz=frame_rate_hz, tracker=tracker)
     return [found[name] for name in SHOWN]
 
 

@@ -1,6 +1,6 @@
 """What few bits cost in quality and save in bytes, with and without fine-tuning for them.
 
-    python benchmarks/tuning.py workspaces/quickstart TRIAL [TRIAL …] [--steps 200]
+    python -m benchmarks.tuning workspaces/quickstart TRIAL [TRIAL …] [--steps 200]
 
 For each trial of a finished sweep: log spectral distance to its held-out takes (validation and test), difference to
 float32 on average and on the worst take, bytes of the bundle with brotli, and the seconds of tuning steps. Tunes in a
@@ -20,20 +20,19 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 
-from components.quality_evaluator.evaluation import decoder_inputs
+from benchmarks.rendering import newest_features, rendered
 from tinytimbre.config import TUNED_BITS, Quantisation, SweepConfig, load_config
 from tinytimbre.decoders import Decoder
 from tinytimbre.decoders.base import REVERB
 from tinytimbre.export.bundle import export_bundle, load_bundle
 from tinytimbre.export.packing import rounded
-from tinytimbre.export.settings import BundleSettings, make_settings
+from tinytimbre.export.settings import make_settings
 from tinytimbre.export.size import measure_bundle
 from tinytimbre.features.artifact import load_statistics
 from tinytimbre.features.examples import TakeFeatures, read_features
 from tinytimbre.quality.metrics import log_spectral_db
 from tinytimbre.sweep import Trial, TrialStore
 from tinytimbre.sweep.tuning import tune_trials, tuned_decoder
-from tinytimbre.synthesis import synthesise
 
 PLAIN: tuple[Quantisation, ...] = ("float32", "float16", "uint8", "int8", "int6", "int4")
 UNTUNED_BITS = (3, 2)
@@ -55,12 +54,6 @@ def main() -> None:
             report(trial_id, store=TrialStore(pathlib.Path(folder) / "trials"), features=features, config=config)
 
 
-def newest_features(workspace: pathlib.Path) -> pathlib.Path:
-    """The folder of the features that were extracted last."""
-    folders = (workspace / "artifacts" / "FeatureExtractor" / "features").iterdir()
-    return max(folders, key=lambda path: int(path.name))
-
-
 def report(trial_id: str, *, store: TrialStore, features: pathlib.Path, config: SweepConfig) -> None:
     """All quantisations of one trial."""
     trial, decoder = store.trial(trial_id), store.load_decoder(trial_id)
@@ -76,7 +69,7 @@ def report(trial_id: str, *, store: TrialStore, features: pathlib.Path, config: 
     shape = f"{spec.kind} {spec.width}x{spec.depth}, {trial.parameters:,} parameters"
     print(f"\n## {trial.instrument}, {shape}, {len(takes)} takes")
     print("\n| | LSD, dB | to float32 | worst take | brotli | tuning, s |\n|---|---|---|---|---|---|")
-    reference = distances(decoder, settings, takes)
+    reference = distances(decoder, takes, config=config)
     for quantisation in (*PLAIN, *TUNED_BITS):
         made, seconds = _decoder(trial, quantisation, store=store, features=features, config=config)
         with tempfile.TemporaryDirectory() as output:
@@ -86,7 +79,7 @@ def report(trial_id: str, *, store: TrialStore, features: pathlib.Path, config: 
             size = measure_bundle(bundle.path).total_brotli
             _row(
                 quantisation,
-                distances(load_bundle(bundle.path).decoder, settings, takes),
+                distances(load_bundle(bundle.path).decoder, takes, config=config),
                 reference,
                 f"{size:,}",
                 seconds,
@@ -94,7 +87,7 @@ def report(trial_id: str, *, store: TrialStore, features: pathlib.Path, config: 
     weights = decoder.get_weights()
     for bits in UNTUNED_BITS:
         decoder.set_weights({n: value if n == REVERB else rounded(value, bits=bits) for n, value in weights.items()})
-        _row(f"{bits} bits, not tuned", distances(decoder, settings, takes), reference, "", "")
+        _row(f"{bits} bits, not tuned", distances(decoder, takes, config=config), reference, "", "")
 
 
 def _decoder(
@@ -117,18 +110,12 @@ def _row(name: str, found: np.ndarray, reference: np.ndarray, size: str, seconds
     )
 
 
-def distances(decoder: Decoder, settings: BundleSettings, takes: list[TakeFeatures]) -> np.ndarray:
+def distances(decoder: Decoder, takes: list[TakeFeatures], *, config: SweepConfig) -> np.ndarray:
     """Log spectral distance of each take, dB."""
-    return np.array([_distance(decoder, settings, take) for take in takes])
-
-
-def _distance(decoder: Decoder, settings: BundleSettings, take: TakeFeatures) -> float:
-    controls = decoder(decoder_inputs(take, kind=settings.input)[np.newaxis]).numpy()[0]
-    audio = synthesise(
-        controls, take.f0_hz, harmonics=settings.harmonics, noise_bands=settings.noise_bands, hop=settings.hop,
-        sample_rate_hz=settings.sample_rate_hz, noise_seed=settings.noise_seed, reverb=decoder.reverb,
-    )  # fmt: skip
-    return log_spectral_db(take.audio, audio, sample_rate_hz=settings.sample_rate_hz)
+    rate_hz = config.audio.sample_rate_hz
+    return np.array(
+        [log_spectral_db(one.audio, rendered(decoder, one, config=config), sample_rate_hz=rate_hz) for one in takes]
+    )
 
 
 if __name__ == "__main__":
