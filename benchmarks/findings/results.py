@@ -176,9 +176,14 @@ def _takes_needed(verdict: Verdict) -> int | None:
 
 
 def _smallest(sweep: Sweep, verdict: Verdict, quantisation: str) -> str | None:
-    """The choice among the models of one quantisation and the best: a sequence of tests at a level of its own."""
+    """What ships, in its quantisation; in others the choice among the models of it and the best.
+
+    Each is a sequence of tests at a level of its own, so another order may show less than the whole decision has.
+    """
     if verdict.reference is None or verdict.chosen is None:
         return None
+    if verdict.chosen.endswith(f"-{quantisation}"):
+        return verdict.chosen
     own = [
         # Against a best model of fewer bits larger ones count too.
         one if one.quantisation == quantisation else one.model_copy(update={"bytes_brotli": LARGER_THAN_ANY})

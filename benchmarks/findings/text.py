@@ -106,7 +106,10 @@ def _verdict(result: InstrumentResult) -> str:
 def _quantisations(results: Sequence[InstrumentResult]) -> str:
     names = list(dict.fromkeys(name for result in results for name in result.smallest))
     rows = [(result.instrument, *(_smallest(result, name) for name in names)) for result in results]
-    note = "Bytes with brotli and parameters; each column is a test of its own at 95 %, against the best model of all."
+    note = (
+        "Bytes with brotli and parameters. What ships stands in its column; every other column is a test of its own at "
+        "95 %, against the best model of all."
+    )
     return f"{markdown_table(('instrument', *names), rows)}\n\n{note}"
 
 

@@ -43,3 +43,10 @@ def test_the_models_of_the_page_are_those_of_the_tables(found: list[Findings]) -
         if model:
             settings = read_settings(MODELS / name / listed[name]["latest"])
             assert f"{settings.trial_id}-{settings.quantisation}" == model.candidate_id
+
+
+def test_what_ships_is_the_smallest_of_its_quantisation(found: list[Findings]) -> None:
+    """Also where the quantisation's own sequence of tests stops before it."""
+    for one in found:
+        shown = one.result.shown
+        assert shown is None or one.result.smallest[shown.quantisation] == shown
