@@ -9,7 +9,8 @@ names), all through the same rungs and none left behind. What the search has tra
 and is not trained again, so the finals cost the further seeds and the references. They are judged together: the
 seed-to-seed floor is measured, and the references stand in the same tables. Distillation is on and every number of bits
 is exported, three bits tuned, to learn what both are worth. With ``--frame-rate`` the same configurations are trained
-at another one, in a workspace of its own.
+at another one, in a workspace of its own; losses are all that is compared, so nothing is distilled there and bits are
+the search's.
 """
 
 from __future__ import annotations
@@ -108,20 +109,28 @@ def finals(
     known = [{**_entry(one.decoder), "learning_rate": rate, "seed": 0} for one in REFERENCES for rate in rates]
     first, *others = [*known, *({**values, "seed": seed} for values in chosen for seed in range(seeds))]
     values = sweep.config.model_dump()
-    features = {**values["features"], **({"frame_rate_hz": frame_rate_hz} if frame_rate_hz else {})}
+    asked = _at_rate(values, frame_rate_hz) if frame_rate_hz else _in_every_way(values)
     changed = {
         "name": f"{sweep.config.name}{SUFFIX}",
         "instruments": tuple(instruments),
-        "features": features,
         # A search needs a space: it is the first of them, the others are named one by one.
         "search": {"space": {name: [value] for name, value in first.items()}, "include": others},
         # Each configuration names its own rate.
         "training": {name: value for name, value in values["training"].items() if name != "learning_rate"},
         "budget": {**values["budget"], "min_per_stratum": EVERY_ONE},
+    }
+    return SweepConfig.model_validate({**values, **changed, **asked})
+
+
+def _at_rate(values: dict[str, Any], frame_rate_hz: float) -> dict[str, Any]:
+    return {"features": {**values["features"], "frame_rate_hz": frame_rate_hz}}
+
+
+def _in_every_way(values: dict[str, Any]) -> dict[str, Any]:
+    return {
         "distillation": {**values["distillation"], "enabled": True},
         "export": {**values["export"], "quantisations": QUANTISATIONS},
     }
-    return SweepConfig.model_validate({**values, **changed})
 
 
 def as_yaml(config: SweepConfig, *, command: str) -> str:

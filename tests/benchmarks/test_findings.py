@@ -9,7 +9,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from benchmarks.finals import finals, searched
+from benchmarks.finals import QUANTISATIONS, finals, searched
 from benchmarks.findings.__main__ import main
 from benchmarks.findings.blocks import refreshed, skeleton
 from benchmarks.findings.results import instrument_result
@@ -112,6 +112,8 @@ def test_marks_that_nothing_is_generated_for_are_an_error() -> None:
 def test_finals_train_every_finalist_with_every_seed_and_lose_nobody(sweep: Sweep) -> None:
     config = finals(sweep, instruments=["flute"], most=None, seeds=3, frame_rate_hz=None)
     assert config_from_json(config.to_json()) == config
+    assert config.distillation.enabled
+    assert config.export.quantisations == QUANTISATIONS
     plan = plan_sweep(config, fingerprints={"flute": "f"})
     done = sweep.trials("flute").query("status == 'done'")
     specs = [trial.decoder for trial in plan.trials]
@@ -133,6 +135,8 @@ def test_finals_without_references_have_finalists_alone(sweep: Sweep) -> None:
     assert specs
     assert not {known.decoder for known in REFERENCES} & set(specs)
     assert config.features.frame_rate_hz == 100.0
+    assert not config.distillation.enabled, "losses are all that is compared"
+    assert config.export == sweep.config.export
 
 
 def test_finals_keep_the_ids_of_what_the_search_trained(sweep: Sweep) -> None:
