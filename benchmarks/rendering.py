@@ -7,16 +7,29 @@ import pathlib
 import numpy as np
 
 from components.quality_evaluator.evaluation import decoder_inputs
+from pipelines.lineage import History
+from pipelines.workspace import Workspace
 from tinytimbre.config import SweepConfig
 from tinytimbre.decoders import Decoder
+from tinytimbre.errors import TinyTimbreError
 from tinytimbre.features.examples import TakeFeatures
 from tinytimbre.synthesis import synthesise
 
 
 def newest_features(workspace: pathlib.Path) -> pathlib.Path:
-    """The folder of the features that were extracted last."""
-    folders = (workspace / "artifacts" / "FeatureExtractor" / "features").iterdir()
-    return max(folders, key=lambda path: int(path.name))
+    """The folder of the features whose extraction was finished last.
+
+    Raises:
+        TinyTimbreError: this is no workspace, or no features were extracted in it.
+    """
+    found = History.read(Workspace(workspace).require().metadata).latest("Features")
+    if found is None:
+        raise TinyTimbreError(
+            "features must have been extracted in the workspace",
+            got=f"none in {workspace}",
+            remedy="run `tinytimbre run` to its end; `tinytimbre status` shows how far it got",
+        )
+    return pathlib.Path(str(found["uri"]))
 
 
 def rendered(decoder: Decoder, take: TakeFeatures, *, config: SweepConfig) -> np.ndarray:

@@ -21,6 +21,7 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
+from tinytimbre.ddsp_door import use_legacy_keras
 from tinytimbre.errors import TinyTimbreError
 from tinytimbre.validation.chromium import find_chromium
 
@@ -177,6 +178,7 @@ def compare(context: Any, model: pathlib.Path, *, seconds: int) -> dict[str, Any
     if not CLIENT.is_file():
         print(f"  @magenta/music is not there to compare with: no {CLIENT}; make install fetches it")
         return None
+    use_legacy_keras()
     from tinytimbre.export import bundle, magenta
 
     shutil.rmtree(CHECKPOINT, ignore_errors=True)
@@ -216,8 +218,6 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=60, help="of sound for the real-time factor")
     parser.add_argument("--magenta-seconds", type=int, default=20, help="of sound for Magenta's DDSP")
     args = parser.parse_args()
-    # The comparison packs models for Magenta's class, and `make` is not the only way here.
-    os.environ["TF_USE_LEGACY_KERAS"] = "1"
     found: dict[str, Any] = {}
     with opened(args.models.resolve()) as context:
         describe(context)
